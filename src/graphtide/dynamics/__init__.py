@@ -1,0 +1,1 @@
+"""Dynamics on graphs: simulate, learn and predict the states of nodes through time."""

@@ -1,0 +1,1 @@
+"""Mechanisms: the differential equation behind what was observed."""
