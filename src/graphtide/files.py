@@ -71,12 +71,12 @@ def read_text(path: str | Path) -> str:
 def read_table(path: str | Path) -> pandas.DataFrame:
     """Return a CSV file as a frame of text cells, header and cells stripped of outer blanks.
 
-    Row numbers in messages count the header as row 1, as a spreadsheet shows them; the frame's index
-    holds the row number of each record. Blank lines are passed over.
+    Row numbers in messages count the header as row 1, as a spreadsheet shows them; the frame's
+    index holds the row number of each record. Blank lines are passed over.
 
     Raises:
-        InputError: as :func:`read_text`; or a column name is empty or stands twice, the table has no
-            row below its header, or a row has more or fewer cells than the header.
+        InputError: as :func:`read_text`; or a column name is empty or stands twice, the table has
+            no row below its header, or a row has more or fewer cells than the header.
     """
     import pandas
 

@@ -1,0 +1,49 @@
+# Two commands set everything up on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+# The build of torch that is installed first. Another one: make demo TORCH="torch --index-url URL"
+TORCH ?= torch==2.13.0
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+OUT ?= demo
+
+.PHONY: demo test lint test-slow bench clean
+
+demo: $(VENV)/.installed
+	$(RUN) graphtide demo --out $(OUT)
+
+test: lint
+	$(RUN) pytest $(PYTEST)
+
+test-slow: $(VENV)/.installed
+	$(RUN) pytest -m "slow or browser" $(PYTEST)
+
+lint: $(VENV)/.installed-dev
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(VENV)/bin/lint-imports
+	$(RUN) pyright
+
+# The timings compare with other packages: nothing else should run meanwhile.
+bench: $(VENV)/.installed-dev
+	$(RUN) pip install --quiet --editable '.[bench]'
+	$(RUN) graphtide doctor
+	cd benchmarks && for script in ode simulate; do ../$(RUN) $$script || exit 1; done
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "graphtide needs Python 3.11 or newer: make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "no virtual environment could be made: on Debian, apt-get install python3-venv"; exit 1; }
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	@echo "installing graphtide into $(VENV) (a few minutes the first time)"
+	$(RUN) pip install --quiet --disable-pip-version-check $(TORCH)
+	$(RUN) pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(RUN) pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis dist
