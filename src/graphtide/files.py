@@ -82,7 +82,7 @@ def read_table(path: str | Path) -> pandas.DataFrame:
 
     path = Path(path)
     try:
-        rows = list(csv.reader(io.StringIO(read_text(path)), strict=True))
+        rows = list(csv.reader(io.StringIO(read_text(path), newline=None), strict=True))
     except csv.Error as error:
         raise InputError(f"{path} is not a CSV table: {error}") from None
     numbered = [(i, row) for i, row in enumerate(rows, start=1) if any(c.strip() for c in row)]

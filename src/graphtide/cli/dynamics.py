@@ -1,0 +1,172 @@
+"""Commands ``graphtide dynamics``: simulate, fit and predict the states of nodes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from graphtide.cli.console import JsonOption, progress_bar, show_metrics
+from graphtide.cli.inputs import describe_sources, parse_assignments
+
+__all__ = ["DirectedOption", "GraphOption", "SeedOption", "StatesArgument", "app"]
+
+app = typer.Typer(
+    help="Simulate dynamics on a graph, learn them from states, and predict.",
+    no_args_is_help=True,
+)
+
+GraphOption = Annotated[
+    str,
+    typer.Option(
+        "--graph",
+        metavar="G",
+        help="File of edges (CSV source,target[,weight], GraphML, GML, Matrix Market, npz) "
+        "or a generator such as barabasi_albert:400:5, grid:20:20 or karate.",
+    ),
+]
+DirectedOption = Annotated[
+    bool, typer.Option("--directed", help="Read each row of an edge list as one direction only.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+StatesArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="STATES",
+        help="Table of states: time,node1,node2,... or time,node,x[,y...]; CSV, npz or NetCDF.",
+    ),
+]
+TimesText = Annotated[
+    str, typer.Option("--times", help="START:STOP:COUNT, or a file with one time a line.")
+]
+
+
+@app.command()
+def simulate(
+    equation: Annotated[
+        str,
+        typer.Argument(
+            metavar="EQUATION",
+            help="Name in the catalogue, an equation.json, a run, or a text such as "
+            "'dx/dt = sum_j A_ij*(x_j - x_i)'.",
+        ),
+    ],
+    times: TimesText,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Table to write (.csv, .npz, .nc).")],
+    graph: GraphOption = "single",
+    start: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="States at the first time: node,x[,y...].")
+    ] = None,
+    param: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Set a parameter; repeatable.")
+    ] = None,
+    noise: Annotated[
+        float,
+        typer.Option(min=0.0, help="Gaussian noise on the readings, as a share of their spread."),
+    ] = 0.0,
+    seed: SeedOption = 0,
+    method: Annotated[str, typer.Option(help="Numerical method; auto chooses.")] = "auto",
+    directed: DirectedOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Simulate an equation on a graph and write the states at the times asked for."""
+    import time
+
+    from graphtide.dynamics.catalogue import resolve
+    from graphtide.dynamics.simulate import simulate as simulate_equation
+    from graphtide.graph import Graph
+    from graphtide.trajectory import parse_times, read_start
+
+    began = time.perf_counter()
+    law = resolve(equation).with_parameters(**parse_assignments(param or [], option="--param"))
+    network = Graph.from_source(graph, directed=directed, seed=seed)
+    when = parse_times(times)
+    first = None if start is None else read_start(start, network, law.variables)
+    with progress_bar(quiet=json) as progress:
+        progress(0.0, f"simulating {network.node_count} nodes")
+        trajectory = simulate_equation(
+            law, network, when, first, method=method, noise=noise, seed=seed
+        )
+    trajectory.write(out)
+    metrics: dict[str, object] = {
+        "equation": law.text(),
+        "nodes": network.node_count,
+        "edges": network.edge_count,
+        "times": len(when),
+        "out": str(out),
+        "seconds": time.perf_counter() - began,
+    }
+    show_metrics(metrics, json=json, title="simulate")
+
+
+@app.command()
+def fit(
+    states: StatesArgument,
+    graph: GraphOption,
+    out: Annotated[Path, typer.Option(metavar="RUN", help="Folder to write.")],
+    holdout: Annotated[
+        str,
+        typer.Option(
+            help="Shares of the times kept from learning: interpolate=0.2,extrapolate=0.2. "
+            "A number of 1 or more counts times."
+        ),
+    ] = "interpolate=0.2,extrapolate=0.2",
+    seed: SeedOption = 0,
+    directed: DirectedOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Learn how the states of nodes change, and test it on times kept from learning."""
+    from graphtide.dynamics.fit import Holdout
+    from graphtide.dynamics.fit import fit as fit_field
+    from graphtide.graph import Graph
+    from graphtide.report import write_report
+    from graphtide.run import Run
+    from graphtide.trajectory import Trajectory
+
+    kept = Holdout(**parse_assignments([holdout], option="--holdout"))
+    network = Graph.from_source(graph, directed=directed, seed=seed)
+    trajectory = Trajectory.read(states, graph=network)
+    with progress_bar(quiet=json) as progress:
+        result = fit_field(trajectory, network, holdout=kept, seed=seed, progress=progress)
+    configuration = {
+        **describe_sources(states=states, graph=graph),
+        "directed": directed,
+        "holdout": holdout,
+        "seed": seed,
+    }
+    run = Run.create(out, kind="dynamics fit", configuration=configuration)
+    result.save(run)
+    page = write_report(run)
+    show_metrics({**result.metrics, "report": str(page)}, json=json, title="fit")
+
+
+@app.command()
+def predict(
+    source: Annotated[
+        str, typer.Argument(metavar="RUN", help="A fitted run; or what `simulate` takes.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Table to write (.csv, .npz, .nc).")],
+    times: Annotated[
+        str | None,
+        typer.Option(help="START:STOP:COUNT or a file; without it, the times of the run's data."),
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="States at the first time; without it, the run's own."),
+    ] = None,
+    graph: Annotated[
+        str | None,
+        typer.Option(metavar="G2", help="Another graph; without it, the run's own."),
+    ] = None,
+    directed: DirectedOption = False,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Predict states: at other times, from another start, on another graph."""
+    from graphtide.cli.prediction import predict_states
+    from graphtide.graph import Graph
+
+    network = None if graph is None else Graph.from_source(graph, directed=directed, seed=seed)
+    metrics = predict_states(source, out=out, times=times, start=start, graph=network, seed=seed)
+    show_metrics(metrics, json=json, title="predict")
