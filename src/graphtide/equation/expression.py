@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 SymbolKind: TypeAlias = Literal[
-    "variable", "attribute", "degree", "time", "constant", "parameter", "edge"
+    "variable", "attribute", "degree", "time", "constant", "parameter", "edge", "sum"
 ]
 NodeIndex: TypeAlias = Literal["", "i", "j"]
 AggregateKind: TypeAlias = Literal["sum", "mean"]
