@@ -1,8 +1,8 @@
 """Smoothing of noisy node series: Whittaker's penalised least squares with an automatic weight.
 
-For each node and variable, x minimises sum_k w_k (y_k - x_k)^2 + lambda |D x|^2, where D takes third
-divided differences, so that irregular times are no matter, and w_k is 0 where a reading is missing
-(Whittaker 1923; Eilers, Anal. Chem. 75, 2003). One lambda for each variable minimises the
+For each node and variable, x minimises sum_k w_k (y_k - x_k)^2 + lambda |D x|^2, where D takes
+third divided differences, so that irregular times are no matter, and w_k is 0 where a reading is
+missing (Whittaker 1923; Eilers, Anal. Chem. 75, 2003). One lambda for each variable minimises the
 generalised cross-validation score pooled over nodes (Craven and Wahba, Numer. Math. 31, 1979):
 GCV = (RSS / n) / (1 - tr(S) / T)^2, with the traces from one eigendecomposition of D'D.
 """
@@ -101,12 +101,11 @@ def _smooth_variable(
     observed = ~np.isnan(series)
     complete = bool(observed.all())
     filled = series if complete else _interpolated(times, series, observed)
-    for _ in range(1 if complete else 4):
-        weight = _best_weight(modes.T @ filled, eigenvalues)
-        shrink = 1.0 / (1.0 + weight * eigenvalues)
-        smoothed = modes @ (shrink[:, None] * (modes.T @ filled))
-        filled = np.where(observed, series, smoothed)
+    weight, shrink, smoothed = _in_modes(filled, eigenvalues, modes)
     if not complete:
+        for _ in range(3):  # readings that are missing follow the smooth curve
+            filled = np.where(observed, series, smoothed)
+            weight, shrink, smoothed = _in_modes(filled, eigenvalues, modes)
         smoothed = _with_gaps(series, observed, weight, penalty)
     freedom = float(shrink.sum())
     residual = np.where(observed, series - smoothed, 0.0)
@@ -114,6 +113,16 @@ def _smooth_variable(
     readings = observed.sum()
     noise = np.sqrt((residual**2).sum() / max(readings * share_left, 1.0))
     return smoothed, float(noise), freedom
+
+
+def _in_modes(
+    series: np.ndarray, eigenvalues: np.ndarray, modes: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Return the best weight, how much of each mode stays, and the smoothed series."""
+    coefficients = modes.T @ series
+    weight = _best_weight(coefficients, eigenvalues)
+    shrink = 1.0 / (1.0 + weight * eigenvalues)
+    return weight, shrink, modes @ (shrink[:, None] * coefficients)
 
 
 def _best_weight(coefficients: np.ndarray, eigenvalues: np.ndarray) -> float:
