@@ -1,7 +1,7 @@
 """The words that every integration method shares: a trial step, and what makes one.
 
-A method maps (rhs, t, y, h) to a `Step` with y at t + h. The loop that chooses h, accepts or rejects, and
-writes the output belongs to `graphtide.ode.integrate`; a method knows nothing of it.
+A method maps (rhs, t, y, h) to a `Step` with y at t + h. The loop that chooses h, accepts or
+rejects, and writes the output belongs to `graphtide.ode.integrate`; a method knows nothing of it.
 """
 
 from collections.abc import Callable
@@ -25,9 +25,10 @@ class Step:
         state: the state at the end of the step.
         error: estimate of the local error, shaped like the state; None for methods without one. A
             non-finite entry makes the loop reject the step and take a smaller one.
-        derivative: the right-hand side at the end where the method knows it, to begin the next step.
-        interpolate: maps a share in [0, 1] of the step to the state there; None where the method has
-            no dense output. It need only hold until the next step is taken.
+        derivative: the right-hand side at the end where the method knows it, to begin the next
+            step.
+        interpolate: maps a share in [0, 1] of the step to the state there; None where the method
+            has no dense output. It need only hold until the next step is taken.
         evaluations: evaluations of the right-hand side that the step took.
     """
 
@@ -39,7 +40,7 @@ class Step:
 
 
 class Method(Protocol):
-    """One way to take a step; an instance belongs to one solve and may remember what it has seen."""
+    """One way to take a step; an instance belongs to one solve and may remember what it saw."""
 
     @property
     def name(self) -> str:
