@@ -20,7 +20,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["ELBOW", "Support", "best_supports", "chosen_size", "identities", "rivals"]
+__all__ = [
+    "ELBOW",
+    "Support",
+    "best_supports",
+    "chosen_size",
+    "identities",
+    "residuals_with_each",
+    "rivals",
+]
 
 ELBOW = 0.2
 """What one more term must take off the logarithm of the residual; 0.2 to 0.5 give the same."""
@@ -84,7 +92,7 @@ class _Problem:
         result[sound] = 1.0 - (forward[sound] ** 2).sum(axis=1)
         return np.clip(result, RELATIVE_FLOOR, None)
 
-    def support(self, terms: Sequence[int], residual: float) -> Support:
+    def support(self, terms: np.ndarray, residual: float) -> Support:
         """Return a support in the numbers of the whole library."""
         return Support(tuple(sorted(int(self.columns[t]) for t in terms)), math.log(residual))
 
@@ -256,3 +264,30 @@ def _reduced(rows: np.ndarray) -> np.ndarray:
                 rows[other] -= rows[other, column] * rows[pivot_row]
         pivot_row += 1
     return rows[:pivot_row]
+
+
+def residuals_with_each(base: np.ndarray, columns: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return the unexplained share of the target with a base and one more column, for each column.
+
+    Args:
+        base: rows of the base terms, shape (R, P).
+        columns: the columns to try, shape (R, Q).
+        target: shape (R,).
+
+    Returns:
+        Shape (Q,); 1 where a column is not finite or adds nothing to the base.
+    """
+    energy = float(target @ target)
+    orthogonal = np.linalg.qr(base)[0] if base.shape[1] else np.empty((len(target), 0))
+    residual = target - orthogonal @ (orthogonal.T @ target)
+    result = np.ones(columns.shape[1])
+    usable = np.isfinite(columns).all(axis=0)
+    tried = columns[:, usable]
+    length = np.linalg.norm(tried, axis=0)
+    left = tried - orthogonal @ (orthogonal.T @ tried)
+    left_length = np.linalg.norm(left, axis=0)
+    sound = left_length > 1e-6 * np.maximum(length, 1e-300)
+    gain = np.zeros(tried.shape[1])
+    gain[sound] = ((left[:, sound].T @ residual) / left_length[sound]) ** 2
+    result[usable] = np.clip((residual @ residual - gain) / energy, RELATIVE_FLOOR, 1.0)
+    return result

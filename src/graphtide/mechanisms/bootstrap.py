@@ -1,0 +1,140 @@
+"""How sure the coefficients are: the node sandwich, and repetitions with simulated noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from graphtide.equation import Equation
+from graphtide.errors import ComputationError
+from graphtide.mechanisms.candidates import Candidate
+from graphtide.mechanisms.rows import Sample, grams
+from graphtide.mechanisms.search import best_supports, chosen_size
+from graphtide.ode.solve import solve
+from graphtide.weakform.gram import NodeGram
+
+__all__ = ["Bootstrap", "bootstrap", "node_sandwich", "roll_out"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """Fits repeated on simulated data.
+
+    Attributes:
+        coefficients: for each variable, shape (repetitions, terms).
+        chosen: for each variable, the texts of the terms that each repeated search chose.
+    """
+
+    coefficients: list[np.ndarray]
+    chosen: list[list[frozenset[str]]]
+
+    def frequency(self, d: int, text: str) -> float | None:
+        """Return the share of repeated searches that chose a term; None where none was made."""
+        searches = self.chosen[d]
+        return float(np.mean([text in terms for terms in searches])) if searches else None
+
+
+def node_sandwich(gram: NodeGram, coefficients: np.ndarray) -> np.ndarray:
+    """Return standard errors that allow each node's rows to err together, shape (P,).
+
+    Covariance H^-1 (sum_i g_i g_i') H^-1 with g_i = R_i'(y_i - R_i c) (Liang and Zeger, Biometrika
+    73, 1986), times n / (n - P) for n nodes.
+    """
+    bread = np.linalg.inv(gram.terms.sum(axis=0))
+    scores = gram.cross - gram.terms @ coefficients
+    count, terms = scores.shape
+    correction = count / max(count - terms, 1)
+    covariance = correction * bread @ (scores.T @ scores) @ bread
+    return np.sqrt(np.diag(covariance))
+
+
+def roll_out(equation: Equation, sample: Sample) -> np.ndarray | None:
+    """Return the law's own states from the smoothed start at the observed times, (T, N, D).
+
+    None where the law runs off to infinity or some node has no start.
+    """
+    start = sample.smoothed.states[0]
+    if np.isnan(start).any():
+        return None
+    rhs = equation.compile().on(sample.graph)
+    with torch.no_grad():
+        try:
+            solution = solve(
+                rhs,
+                torch.from_numpy(start.copy()),
+                torch.from_numpy(sample.observed.times.copy()),
+                method="dormand_prince5",
+                relative_tolerance=1e-5,
+                absolute_tolerance=1e-7 * float(np.nanmax(np.abs(start)) + 1e-12),
+                maximum_steps=20_000,
+            )
+        except ComputationError:
+            return None
+    return solution.states.numpy()
+
+
+def bootstrap(
+    samples: Sequence[Sample],
+    equation: Equation,
+    chosen: list[list[Candidate]],
+    candidates: list[Candidate],
+    *,
+    seed: int,
+    repetitions: int,
+    inclusion_repetitions: int,
+    report: Callable[[float, str], None],
+) -> Bootstrap | None:
+    """Simulate the law, add noise of the size that was seen, smooth and fit again.
+
+    Returns None where no repetition was asked for, no term was chosen, or the law's own roll-out
+    fails or leaves the range of the data, so that it cannot stand for them.
+    """
+    if repetitions < 2 or not any(chosen):
+        return None
+    clean = [roll_out(equation, sample) for sample in samples]
+    if any(
+        states is None or not _stands_for(states, sample)
+        for states, sample in zip(clean, samples, strict=True)
+    ):
+        return None
+    generator = np.random.default_rng(seed)
+    coefficients: list[list[np.ndarray]] = [[] for _ in chosen]
+    searches: list[list[frozenset[str]]] = [[] for _ in chosen]
+    for repetition in range(repetitions):
+        report(0.4 + 0.5 * repetition / repetitions, "repeating with simulated noise")
+        again = []
+        for states, sample in zip(clean, samples, strict=True):
+            assert states is not None  # checked above
+            noisy = states + sample.smoothed.noise_sd * generator.normal(size=states.shape)
+            noisy[np.isnan(sample.observed.states)] = np.nan
+            again.append(sample.with_states(noisy))
+        for d, terms in enumerate(chosen):
+            if terms:
+                matrix, cross, _ = grams(again, terms)[d].total()
+                coefficients[d].append(np.linalg.lstsq(matrix, cross, rcond=None)[0])
+        if repetition < inclusion_repetitions:
+            for d, gram in enumerate(grams(again, candidates)):
+                most = min(len(chosen[d]) + 2, 7)
+                found = best_supports(*gram.total(), most_terms=most)
+                best = found[chosen_size(found)].terms
+                searches[d].append(frozenset(candidates[p].text for p in best))
+    return Bootstrap(
+        [
+            np.array(values).reshape(repetitions, -1) if values else np.empty((repetitions, 0))
+            for values in coefficients
+        ],
+        searches,
+    )
+
+
+def _stands_for(states: np.ndarray, sample: Sample) -> bool:
+    """Tell whether a roll-out stays near enough to the data to repeat them."""
+    if not np.isfinite(states).all():
+        return False
+    known = sample.smoothed.states
+    error = np.nanmean(np.abs(states - known), axis=(0, 1))
+    spread = np.nanstd(known, axis=(0, 1))
+    return bool((error <= spread + sample.smoothed.noise_sd).all())

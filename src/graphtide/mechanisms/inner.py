@@ -1,0 +1,223 @@
+"""Inner parameters: exponents, half-saturations, thresholds and slopes inside a term.
+
+Coefficients enter a law linearly and are solved for; a Hill exponent does not. Variable projection
+(Golub and Pereyra, SIAM J. Numer. Anal. 10, 1973) searches the inner parameters alone, the
+coefficients being solved anew for each trial: first on a grid, then by Nelder and Mead's method. A
+law takes such a term only if it pays for each inner parameter what the search asks of each term.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from graphtide.mechanisms.candidates import Candidate, Coupling, Series, States
+from graphtide.mechanisms.rows import Sample
+from graphtide.mechanisms.search import ELBOW, residuals_with_each
+
+__all__ = ["refine"]
+
+LEAST_RESIDUAL = -16.0
+"""A law this good (log residual) has no inner parameter left to find."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Terms of one form with two inner parameters, their trial values, and how one is made."""
+
+    grid: tuple[tuple[float, ...], tuple[float, ...]]
+    make: Callable[[float, float], Candidate]
+    positive: tuple[bool, bool]
+
+
+def refine(
+    samples: Sequence[Sample],
+    d: int,
+    terms: list[Candidate],
+    shorter: Sequence[list[Candidate]] = (),
+) -> tuple[list[Candidate], float]:
+    """Return the terms with a term of fitted inner parameters where that explains enough more.
+
+    Args:
+        samples: the data.
+        d: number of the variable whose law it is.
+        terms: the law found so far.
+        shorter: smaller laws to which such a term may be added instead.
+
+    Returns:
+        The terms, and the log of the share of the target they leave unexplained.
+    """
+    columns, target = _rows(samples, d, terms)
+    best = _log_residual(columns, target)
+    if best < LEAST_RESIDUAL:
+        return terms, best
+    families = _families(samples)
+    trials = [
+        (family, values, family.make(*values))
+        for family in families
+        for values in itertools.product(*family.grid)
+    ]
+    tried, _ = _rows(samples, d, [candidate for _, _, candidate in trials])
+    bases = [terms[:k] + terms[k + 1 :] for k in range(len(terms))] + list(shorter)
+    best_score = best + ELBOW * len(terms)
+    chosen: tuple[list[Candidate], int] | None = None
+    for base in bases:
+        base_columns = _rows(samples, d, base)[0]
+        gains = np.log(residuals_with_each(base_columns, tried, target))
+        k = int(np.argmin(gains))
+        # Before the polish a trial only has to come near; the full price is asked after it.
+        score = gains[k] + ELBOW * (len(base) + 1)
+        if score < best_score:
+            best_score, chosen = score, (base, k)
+    if chosen is None:
+        return terms, best
+    base, k = chosen
+    family, values, _ = trials[k]
+    polished = _polish(samples, d, base, family, values, target)
+    refined = [*base, polished]
+    residual = _log_residual(_rows(samples, d, refined)[0], target)
+    if residual + ELBOW * (len(refined) + 2) < best + ELBOW * len(terms):
+        return refined, residual
+    return terms, best
+
+
+def _rows(
+    samples: Sequence[Sample], d: int, terms: Sequence[Candidate]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weighted rows of terms, (rows, P), and the weighted left-hand sides, (rows,)."""
+    rows, lefts = [], []
+    for sample in samples:
+        left = sample.left(d)  # (W, N)
+        energy = (left**2).sum(axis=0)
+        moving = energy[energy > 0]
+        floor = 0.01 * np.median(moving) if moving.size else 1.0
+        weight = 1.0 / np.sqrt(np.maximum(energy, floor))
+        lefts.append((left * weight).ravel())
+        columns = np.empty((left.size, 0))
+        if terms:
+            columns = (sample.rows(terms) * weight[:, None]).reshape(left.size, len(terms))
+        rows.append(columns)
+    return np.concatenate(rows), np.concatenate(lefts)
+
+
+def _log_residual(columns: np.ndarray, target: np.ndarray) -> float:
+    residual = target
+    if columns.shape[1]:
+        residual = target - columns @ np.linalg.lstsq(columns, target, rcond=None)[0]
+    return float(np.log(max((residual**2).sum() / (target**2).sum(), 1e-11)))
+
+
+def _polish(
+    samples: Sequence[Sample],
+    d: int,
+    base: list[Candidate],
+    family: Family,
+    values: tuple[float, float],
+    target: np.ndarray,
+) -> Candidate:
+    """Fit the inner parameters from a point of the grid; four digits are kept."""
+    from scipy.optimize import minimize
+
+    base_columns = _rows(samples, d, base)[0]
+
+    def made(point: np.ndarray) -> Candidate:
+        numbers = [
+            float(f"{np.exp(p) if positive else p:.4g}")
+            for p, positive in zip(point, family.positive, strict=True)
+        ]
+        return family.make(*numbers)
+
+    def objective(point: np.ndarray) -> float:
+        column, _ = _rows(samples, d, [made(point)])
+        if not np.isfinite(column).all():
+            return 0.0
+        return _log_residual(np.column_stack([base_columns, column]), target)
+
+    start = np.array(
+        [np.log(v) if positive else v for v, positive in zip(values, family.positive, strict=True)]
+    )
+    found = minimize(
+        objective, start, method="Nelder-Mead", options={"maxfev": 80, "xatol": 1e-4, "fatol": 1e-5}
+    )
+    return made(found.x)
+
+
+def _families(samples: Sequence[Sample]) -> list[Family]:
+    """Return the families for these data: trial values follow the range that was visited."""
+    variables = samples[0].observed.variables
+    mean = any(
+        np.ptp(sample.graph.degree) > 0 for sample in samples
+    )  # on a regular graph a mean is a sum
+    couplings: tuple[Coupling, ...] = ("none", "sum", "mean") if mean else ("none", "sum")
+    families = []
+    for d, x in enumerate(variables):
+        visited = np.concatenate(
+            [np.abs(sample.grid[:, sample.usable, d]).ravel() for sample in samples]
+        )
+        scale = np.quantile(visited, [0.2, 0.5, 0.8])
+        scale = tuple(float(f"{max(v, 1e-6):.3g}") for v in scale)
+        signed = np.concatenate([sample.grid[:, sample.usable, d].ravel() for sample in samples])
+        centres = tuple(float(f"{v:.3g}") for v in np.quantile(signed, [0.1, 0.35, 0.65, 0.9]))
+        width = max(float(np.quantile(signed, 0.9) - np.quantile(signed, 0.1)), 1e-6)
+        slopes = tuple(float(f"{s / width:.3g}") for s in (3.0, 8.0, 20.0))
+        for coupling in couplings:
+            for factor in (False, True):
+                if coupling == "none" and factor:
+                    continue
+                families.append(
+                    Family(
+                        ((1.0, 2.0, 4.0), scale),
+                        _saturating(x, coupling, factor=factor),
+                        (True, True),
+                    )
+                )
+            families.append(Family((slopes, centres), _threshold(x, coupling), (True, False)))
+    return families
+
+
+def _saturating(x: str, coupling: Coupling, *, factor: bool) -> Callable[[float, float], Candidate]:
+    """Return a maker of Hill terms x^h / (K^h + x^h), perhaps times the node's own state."""
+
+    def make(exponent: float, half: float) -> Candidate:
+        def hill(value: Series) -> Series:
+            with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+                power = (np.maximum(value, 0.0) / half) ** exponent
+                return power / (1.0 + power)
+
+        inside = f"hill({x}{'_j' if coupling != 'none' else ''}, {exponent:g}, {half:g})"
+        return _term(x, coupling, inside, hill, factor=factor)
+
+    return make
+
+
+def _threshold(x: str, coupling: Coupling) -> Callable[[float, float], Candidate]:
+    """Return a maker of sigmoid terms 1 / (1 + exp(-slope (x - threshold)))."""
+
+    def make(slope: float, threshold: float) -> Candidate:
+        def sigmoid(value: Series) -> Series:
+            return 0.5 * (1.0 + np.tanh(0.5 * slope * (value - threshold)))
+
+        name = f"{x}{'_j' if coupling != 'none' else ''}"
+        sign = "-" if threshold >= 0 else "+"
+        inside = f"sigmoid({slope:g}*({name} {sign} {abs(threshold):g}))"
+        return _term(x, coupling, inside, sigmoid, factor=False)
+
+    return make
+
+
+def _term(
+    x: str, coupling: Coupling, inside: str, function: Callable[[Series], Series], *, factor: bool
+) -> Candidate:
+    def of_states(states: States) -> Series:
+        return function(states[x])
+
+    def own(states: States) -> Series:
+        return states[x] if factor else np.ones_like(states[x])
+
+    if coupling == "none":
+        return Candidate(inside, 6, own=of_states)
+    text = f"{coupling}_j A_ij*({f'{x}_i*{inside}' if factor else inside})"
+    return Candidate(text, 8, coupling, separable=((own, of_states),))

@@ -1,0 +1,87 @@
+"""What a reader must know beside the law: near-ties, identities, limits of the data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from graphtide.mechanisms.discovery import Discovery
+
+__all__ = ["reader_notes"]
+
+
+def reader_notes(discovery: Discovery) -> list[str]:
+    """Return plain sentences on what the data can and cannot tell."""
+    notes: list[str] = []
+    sample = discovery.samples[0]
+    for law in discovery.laws:
+        left = np.exp(law.log_residual)
+        name = f"d{law.variable}/dt"
+        if not law.terms:
+            notes.append(f"No candidate explains {name}: it is no function of the library's terms.")
+            continue
+        notes.append(
+            f"The law leaves {100 * left:.2g} % of the motion of {law.variable} unexplained "
+            "(weak form, every node with equal weight)."
+        )
+        if law.rivals:
+            notes.append(
+                f"Not decided for {name}: {len(law.rivals)} other sets of as many terms explain "
+                f"nearly as much; the nearest is {discovery.text_of(law.rivals[0])}."
+            )
+        unsure = [
+            term.text for term in law.terms if abs(term.coefficient) < 2 * term.standard_error
+        ]
+        if unsure:
+            notes.append(
+                f"In {name} the coefficient of {', '.join(unsure)} is within two standard errors "
+                "of zero."
+            )
+    if not discovery.bias_corrected and any(law.terms for law in discovery.laws):
+        notes.append(
+            "The coefficients carry the bias of noisy regressors: the law's own roll-out does not "
+            "stay near the data, so it could not be simulated to remove it."
+        )
+    notes += [
+        f"Cannot be told apart on these data: {_relation(discovery, relation)}; equivalent forms "
+        "of the law follow from it."
+        for relation in discovery.identities[:6]
+    ]
+    degree = sample.graph.degree
+    if len(degree) > 1 and np.ptp(degree) == 0:
+        notes.append(
+            f"Every node has the same in-degree {degree[0]:g}: k_i*x_i and x_i are the same here, "
+            "and so are sums and means over neighbours."
+        )
+    for d, variable in enumerate(sample.observed.variables):
+        states = sample.grid[:, sample.usable, d]
+        notes.append(
+            f"{variable} was seen between {states.min():.4g} and {states.max():.4g}; the law says "
+            "nothing beyond."
+        )
+        together = np.std(states, axis=1).mean() / max(float(np.std(states)), 1e-300)
+        if together < 0.05:
+            notes.append(
+                f"All nodes have moved together in {variable} (they differ by "
+                f"{100 * together:.2g} % of its spread): {variable}_i and {variable}_j can hardly "
+                "be told apart."
+            )
+    hidden = len(sample.observed.names) - len(sample.usable)
+    if hidden:
+        notes.append(
+            f"{hidden} of {len(sample.observed.names)} nodes were left out: they, or one of their "
+            "neighbours, have no states."
+        )
+    return notes
+
+
+def _relation(discovery: Discovery, relation: dict[int, float]) -> str:
+    parts = []
+    for p, factor in relation.items():
+        text = discovery.candidates[p].text
+        sign = "-" if factor < 0 else "+"
+        size = abs(factor)
+        parts.append(f"{sign} {'' if np.isclose(size, 1) else f'{size:.4g}*'}{text}")
+    return " ".join(parts).removeprefix("+ ") + " = 0"
