@@ -228,7 +228,7 @@ class _StageEquation:
         return product, residual
 
     def _recorded(self, at: Tensor) -> Tensor | None:
-        """Return the right-hand side under autograd; None where it refuses states with a gradient."""
+        """Return the right-hand side under autograd; None where it refuses such states."""
         try:
             with torch.enable_grad():
                 return self.rhs(self.time, at)
