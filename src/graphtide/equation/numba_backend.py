@@ -72,12 +72,15 @@ class FusedEquation:
         adjacency = graph.adjacency
         self.variables = equation.variables
         self.node_count = graph.node_count
-        self._pointers = adjacency.indptr.astype(np.int64)
-        self._columns = adjacency.indices.astype(np.int32, copy=False)
+        # Unsigned indices spare the loop the test for negative ones: nearly half of its time.
+        pointers = adjacency.indptr.astype(np.uint64)
+        self._rows = (pointers[:-1].copy(), pointers[1:].copy())
+        self._columns = adjacency.indices.astype(np.uint32)
         self._weights = np.ascontiguousarray(adjacency.data, dtype=np.float64)
         weighted = bool(np.any(self._weights != 1.0))
         parallel = graph.node_count + len(self._columns) >= _PARALLEL_FROM
-        self._blocks = _balanced_blocks(self._pointers, _BLOCKS if parallel else 1)
+        blocks = _balanced_blocks(adjacency.indptr, _BLOCKS if parallel else 1)
+        self._blocks = (blocks[:-1].astype(np.uint64), blocks[1:].astype(np.uint64))
         degree = np.asarray(graph.degree, dtype=np.float64)
         with np.errstate(divide="ignore"):
             inverse = np.where(degree == 0, 0.0, 1.0 / degree)
@@ -96,10 +99,10 @@ class FusedEquation:
     def evaluate(self, time: float, states: np.ndarray, out: np.ndarray) -> np.ndarray:
         """Write d(states)/dt into `out` and return it; both are C-ordered float64 (N, D)."""
         self._kernel(
-            self._pointers,
+            *self._rows,
             self._columns,
             self._weights,
-            self._blocks,
+            *self._blocks,
             self._given,
             self._parameters,
             time,
@@ -218,18 +221,18 @@ class _Source:
         for expression, column in self._scratch.items():
             self._lines["node"].append(f"scratch[n, {column}] = {self._name(expression, 'node')}")
         outputs = [self._after(expression) for expression in self._plan.outputs]
-        body: list[str] = ["def loop(pointers, columns, weights, blocks, given, parameters, time,"]
-        body += ["         states, scratch, out):"]
+        body: list[str] = ["def loop(starts, ends, columns, weights, first, last, given,"]
+        body += ["         parameters, time, states, scratch, out):"]
         body += [f"    {line}" for line in self._lines["call"]]
         if self._scratch:
             body += ["    for n in prange(states.shape[0]):"]
             body += [f"        {line}" for line in self._lines["node"]]
-        body += ["    for b in prange(len(blocks) - 1):"]
-        body += ["        for n in range(blocks[b], blocks[b + 1]):"]
+        body += ["    for b in prange(len(first)):"]
+        body += ["        for n in range(first[b], last[b]):"]
         body += [f"            {line}" for line in self._lines["row"]]
         if messages:
             body += [f"            s{r} = 0.0" for r in range(len(messages))]
-            body += ["            for e in range(pointers[n], pointers[n + 1]):"]
+            body += ["            for e in range(starts[n], ends[n]):"]
             body += ["                m = columns[e]"]
             body += [f"                {line}" for line in self._lines["edge"]]
             factor = "weights[e] * " if self._weighted else ""

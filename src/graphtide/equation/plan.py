@@ -1,8 +1,8 @@
 """How the sums over neighbours of an equation are best taken: shared by both back ends.
 
 A message G(x_i, x_j) is written as sum_r a_r(x_i) g_r(x_i, x_j): what depends on node i alone
-leaves the sum, so that a_r is worked out once a node and equal g_r are summed once, whatever the number of
-terms that use them. Sines and cosines of a difference are parted by the addition theorems:
+leaves the sum, so that a_r is worked out once a node and equal g_r are summed once, however many
+terms use them. Sines and cosines of a difference are parted by the addition theorems:
 sin(x_j - x_i) = sin x_j cos x_i - cos x_j sin x_i, one sparse product each and no sine per edge.
 """
 
