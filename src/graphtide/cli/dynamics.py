@@ -112,27 +112,34 @@ def fit(
             "A number of 1 or more counts times."
         ),
     ] = "interpolate=0.2,extrapolate=0.2",
+    transform: Annotated[
+        str, typer.Option(help="none, log (states that grow by shares of themselves), or auto.")
+    ] = "none",
     seed: SeedOption = 0,
     directed: DirectedOption = False,
     json: JsonOption = False,
 ) -> None:
     """Learn how the states of nodes change, and test it on times kept from learning."""
-    from graphtide.dynamics.fit import Holdout
+    from graphtide.cli.inputs import parse_holdout
     from graphtide.dynamics.fit import fit as fit_field
     from graphtide.graph import Graph
     from graphtide.report import write_report
     from graphtide.run import Run
     from graphtide.trajectory import Trajectory
 
-    kept = Holdout(**parse_assignments([holdout], option="--holdout"))
+    kept = parse_holdout(holdout)
+    Run.check_target(out)
     network = Graph.from_source(graph, directed=directed, seed=seed)
     trajectory = Trajectory.read(states, graph=network)
     with progress_bar(quiet=json) as progress:
-        result = fit_field(trajectory, network, holdout=kept, seed=seed, progress=progress)
+        result = fit_field(
+            trajectory, network, holdout=kept, transform=transform, seed=seed, progress=progress
+        )
     configuration = {
         **describe_sources(states=states, graph=graph),
         "directed": directed,
         "holdout": holdout,
+        "transform": transform,
         "seed": seed,
     }
     run = Run.create(out, kind="dynamics fit", configuration=configuration)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from graphtide.errors import InputError
 
-__all__ = ["describe_sources", "parse_assignments"]
+if TYPE_CHECKING:
+    from graphtide.dynamics.holdout import Holdout
+
+__all__ = ["describe_sources", "parse_assignments", "parse_holdout"]
 
 
 def parse_assignments(texts: Iterable[str], *, option: str) -> dict[str, float]:
@@ -29,6 +33,25 @@ def parse_assignments(texts: Iterable[str], *, option: str) -> dict[str, float]:
         except ValueError:
             raise InputError(f"{option} {text}: '{number}' is not a number") from None
     return values
+
+
+def parse_holdout(text: str) -> Holdout:
+    """Return which times are kept from learning, from ``interpolate=0.2,extrapolate=0.2``.
+
+    A name that is left out keeps nothing.
+
+    Raises:
+        InputError: another name, or no ``name=number``.
+    """
+    from graphtide.dynamics.holdout import Holdout
+
+    shares = parse_assignments([text], option="--holdout")
+    unknown = sorted(set(shares) - {"interpolate", "extrapolate"})
+    if unknown:
+        raise InputError(f"--holdout {text}: '{unknown[0]}' is neither interpolate nor extrapolate")
+    return Holdout(
+        interpolate=shares.get("interpolate", 0.0), extrapolate=shares.get("extrapolate", 0.0)
+    )
 
 
 def describe_sources(**sources: str | Path | None) -> dict[str, object]:

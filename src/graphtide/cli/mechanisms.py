@@ -29,6 +29,9 @@ def equation(
     states: StatesArgument,
     graph: GraphOption,
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder to write.")],
+    terms: Annotated[
+        str, typer.Option(help="Candidate terms: all, or polynomial (powers and products only).")
+    ] = "all",
     seed: SeedOption = 0,
     directed: DirectedOption = False,
     json: JsonOption = False,
@@ -40,17 +43,24 @@ def equation(
     from graphtide.run import Run
     from graphtide.trajectory import Trajectory
 
+    Run.check_target(out)
     network = Graph.from_source(graph, directed=directed, seed=seed)
     trajectory = Trajectory.read(states, graph=network)
     with progress_bar(quiet=json) as progress:
-        discovery = discover(trajectory, network, seed=seed, progress=progress)
+        discovery = discover(trajectory, network, terms=terms, seed=seed, progress=progress)
     configuration = {
         **describe_sources(states=states, graph=graph),
         "directed": directed,
+        "terms": terms,
         "seed": seed,
     }
     run = Run.create(out, kind="mechanisms equation", configuration=configuration)
     discovery.save(run)
     page = write_report(run)
-    metrics = {"equation": discovery.equation.text(), **discovery.metrics, "report": str(page)}
+    metrics = {
+        "equation": discovery.equation.text(values=True, digits=4),
+        **discovery.metrics,
+        "notes": list(discovery.notes),
+        "report": str(page),
+    }
     show_metrics(metrics, json=json, title="the law")

@@ -8,6 +8,7 @@ divide by the in-degree k_i.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -17,12 +18,15 @@ from scipy.sparse import csr_array, diags_array
 
 from graphtide.graph import Graph
 
-__all__ = ["Candidate", "Coupling", "evaluate", "library"]
+__all__ = ["Candidate", "Coupling", "Series", "States", "TermSet", "evaluate", "library"]
 
 Series: TypeAlias = np.ndarray
 """One variable of all nodes at M times, shape (M, N)."""
 States: TypeAlias = dict[str, Series]
 Coupling: TypeAlias = Literal["none", "sum", "mean"]
+TermSet: TypeAlias = Literal["all", "polynomial"]
+
+_FUNCTION = re.compile(r"\b(sin|cos|tan|tanh|exp|log1p|hill|sigmoid|abs)\(|/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +111,22 @@ def _edge_sum(
     return result
 
 
-def library(variables: Sequence[str], coupling: Literal["sum", "mean"]) -> list[Candidate]:
+def library(
+    variables: Sequence[str], coupling: Literal["sum", "mean"], terms: TermSet = "all"
+) -> list[Candidate]:
     """Return the candidates for these variables.
 
     One variable: 14 own terms and 22 pair terms, sums or means as asked. Several variables: all
     monomials to degree 3, sine and tanh of each, and every pair form both as a sum and as a mean.
+    The polynomial terms are those of either without a function or a quotient.
     """
     if len(variables) == 1:
-        return _one_variable(variables[0], coupling)
-    return _several_variables(tuple(variables))
+        candidates = _one_variable(variables[0], coupling)
+    else:
+        candidates = _several_variables(tuple(variables))
+    if terms == "polynomial":
+        return [c for c in candidates if not _FUNCTION.search(c.text)]
+    return candidates
 
 
 def _sigmoid(x: Series) -> Series:

@@ -175,6 +175,11 @@ def _families(samples: Sequence[Sample]) -> list[Family]:
                     )
                 )
             families.append(Family((slopes, centres), _threshold(x, coupling), (True, False)))
+            if coupling != "none":
+                rates = tuple(float(f"{r / scale[1]:.3g}") for r in (0.05, 0.3, 1.5))
+                families.append(
+                    Family((rates, rates), _shared_saturation(x, coupling), (True, True))
+                )
     return families
 
 
@@ -204,6 +209,19 @@ def _threshold(x: str, coupling: Coupling) -> Callable[[float, float], Candidate
         sign = "-" if threshold >= 0 else "+"
         inside = f"sigmoid({slope:g}*({name} {sign} {abs(threshold):g}))"
         return _term(x, coupling, inside, sigmoid, factor=False)
+
+    return make
+
+
+def _shared_saturation(x: str, coupling: Coupling) -> Callable[[float, float], Candidate]:
+    """Return a maker of x_i x_j / (1 + e |x_i| + h |x_j|): gain that both ends saturate."""
+
+    def make(own: float, other: float) -> Candidate:
+        def pair(here: States, there: States) -> Series:
+            return here[x] * there[x] / (1.0 + own * np.abs(here[x]) + other * np.abs(there[x]))
+
+        inside = f"{x}_i*{x}_j/(1 + {own:g}*abs({x}_i) + {other:g}*abs({x}_j))"
+        return Candidate(f"{coupling}_j A_ij*({inside})", 10, coupling, pair=pair)
 
     return make
 

@@ -39,6 +39,12 @@ def reader_notes(discovery: Discovery) -> list[str]:
                 f"In {name} the coefficient of {', '.join(unsure)} is within two standard errors "
                 "of zero."
             )
+    coupled = any("_j" in term.text for law in discovery.laws for term in law.terms)
+    if sample.graph.edge_count and not coupled and any(law.terms for law in discovery.laws):
+        notes.append(
+            "No term of the neighbours was chosen: what neighbours add does not stand out of what "
+            "each node does by itself in these data."
+        )
     if not discovery.bias_corrected and any(law.terms for law in discovery.laws):
         notes.append(
             "The coefficients carry the bias of noisy regressors: the law's own roll-out does not "

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, cast, get_args
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from graphtide.equation import Equation
 from graphtide.errors import ComputationError, InputError
 from graphtide.graph import Graph
 from graphtide.mechanisms.bootstrap import Bootstrap, bootstrap, node_sandwich, roll_out
-from graphtide.mechanisms.candidates import Candidate, library
+from graphtide.mechanisms.candidates import Candidate, TermSet, library
 from graphtide.mechanisms.discovery import Discovery, FoundTerm, Law
 from graphtide.mechanisms.inner import refine
 from graphtide.mechanisms.notes import reader_notes
@@ -42,6 +42,7 @@ def discover(
     trajectories: Trajectory | Sequence[Trajectory],
     graph: Graph | None = None,
     *,
+    terms: TermSet | str = "all",
     seed: int = 0,
     repetitions: int = 20,
     inclusion_repetitions: int = 8,
@@ -52,6 +53,7 @@ def discover(
     Args:
         trajectories: states (T, N, D) with at least 20 times; of the same variables.
         graph: the network of all trajectories; None takes each trajectory's own.
+        terms: "all" candidates, or "polynomial" ones only.
         seed: seed of the bootstrap's noise.
         repetitions: bootstrap fits for bias and standard errors; 0 leaves the bias in and takes the
             standard errors from the differences between nodes alone.
@@ -59,23 +61,30 @@ def discover(
         progress: called with the share done and what is being done.
 
     Raises:
-        InputError: a trajectory is too short, constant, has no graph, or has other variables.
+        InputError: a trajectory is too short, constant, has no graph, or has other variables; or
+            ``terms`` is neither.
         ComputationError: the coefficients of the chosen terms cannot be told apart.
     """
     began = time.perf_counter()
     report = progress or (lambda _share, _text: None)
     report(0.0, "smoothing")
+    if terms not in get_args(TermSet):
+        raise InputError(f"terms '{terms}' are unknown; all or polynomial were expected")
     samples = _samples(trajectories, graph)
     variables = samples[0].observed.variables
     report(0.1, "searching")
-    candidates, node_grams, supports = _best_library(samples, variables)
+    candidates, node_grams, supports = _best_library(samples, variables, cast("TermSet", terms))
     laws: list[Law] = []
     chosen: list[list[Candidate]] = []
     for d in range(len(variables)):
         size = chosen_size(supports[d])
-        terms = [candidates[p] for p in supports[d][size].terms]
-        terms, residual = refine(samples, d, terms)
-        chosen.append(terms)
+        supports[d][size] = _simplest(candidates, node_grams[d], supports[d][size])
+        found = [candidates[p] for p in supports[d][size].terms]
+        residual = supports[d][size].log_residual
+        if terms == "all":
+            shorter = [[candidates[p] for p in s.terms] for s in supports[d][:size]]
+            found, residual = refine(samples, d, found, shorter)
+        chosen.append(found)
         laws.append(
             Law(
                 variable=variables[d],
@@ -145,7 +154,7 @@ def _samples(trajectories: Trajectory | Sequence[Trajectory], graph: Graph | Non
 
 
 def _best_library(
-    samples: Sequence[Sample], variables: tuple[str, ...]
+    samples: Sequence[Sample], variables: tuple[str, ...], terms: TermSet
 ) -> tuple[list[Candidate], list[NodeGram], list[list[Support]]]:
     """Search with sums over neighbours and, for one variable, with means; keep the better.
 
@@ -158,7 +167,7 @@ def _best_library(
     best: tuple[list[Candidate], list[NodeGram], list[list[Support]]] | None = None
     best_score = np.inf
     for kind in kinds:
-        candidates = library(variables, kind)
+        candidates = library(variables, kind, terms)
         node_grams = grams(samples, candidates)
         supports = [best_supports(*gram.total()) for gram in node_grams]
         score = sum(
@@ -169,6 +178,19 @@ def _best_library(
             best, best_score = (candidates, node_grams, supports), score
     assert best is not None  # there is always the library of sums
     return best
+
+
+def _simplest(candidates: list[Candidate], gram: NodeGram, support: Support) -> Support:
+    """Return the set with the fewest symbols among those that explain alike.
+
+    For small arguments x, sin(x), tanh(x) and tan(x) are nearly one function and noise decides
+    between them; sets of one size within half of ``ELBOW`` count as alike.
+    """
+    alike = [support, *rivals(*gram.total(), support, within=ELBOW / 2, most=200)]
+    return min(
+        alike,
+        key=lambda found: (sum(candidates[p].complexity for p in found.terms), found.log_residual),
+    )
 
 
 def _fit(

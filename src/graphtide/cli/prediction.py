@@ -1,0 +1,100 @@
+"""What ``graphtide dynamics predict`` does with a fitted run, or with an equation."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from graphtide.errors import InputError
+from graphtide.graph import Graph
+from graphtide.run import Run
+from graphtide.trajectory import Trajectory, parse_times, read_start
+
+__all__ = ["predict_states"]
+
+
+def predict_states(
+    source: str,
+    *,
+    out: Path,
+    times: str | None,
+    start: Path | None,
+    graph: Graph | None,
+    seed: int,
+) -> dict[str, object]:
+    """Predict with a run of ``dynamics fit``, or simulate an equation; write the table ``out``.
+
+    Args:
+        source: folder of a run, or what names an equation.
+        out: the table to write.
+        times: START:STOP:COUNT or a file; None takes the times of the run's data.
+        start: file of the states at the first time; None takes the run's own.
+        graph: another graph than the run's own.
+        seed: seed of the catalogue's start, where an equation has no other.
+
+    Raises:
+        InputError: the source is neither, or an equation comes without times or without a graph.
+    """
+    began = time.perf_counter()
+    folder = Path(source)
+    run = Run.open(folder) if folder.is_dir() else None
+    if run is not None and run.kind == "dynamics fit":
+        trajectory, notes = _by_learned_field(run, times=times, start=start, graph=graph)
+    else:
+        trajectory, notes = _by_equation(
+            source, run=run, times=times, start=start, graph=graph, seed=seed
+        )
+    trajectory.write(out)
+    return {
+        "nodes": len(trajectory.names),
+        "times": len(trajectory.times),
+        **notes,
+        "out": str(out),
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def _by_learned_field(
+    run: Run, *, times: str | None, start: Path | None, graph: Graph | None
+) -> tuple[Trajectory, dict[str, object]]:
+    from graphtide.dynamics.fit import load_field, predict
+
+    network = run.read_graph() if graph is None else graph
+    variables = load_field(run).variables
+    prediction = predict(
+        run,
+        times=None if times is None else parse_times(times),
+        start=None if start is None else read_start(start, network, variables),
+        graph=graph,
+    )
+    return prediction.trajectory, {"warning": prediction.warning}
+
+
+def _by_equation(
+    source: str,
+    *,
+    run: Run | None,
+    times: str | None,
+    start: Path | None,
+    graph: Graph | None,
+    seed: int,
+) -> tuple[Trajectory, dict[str, object]]:
+    from graphtide.dynamics.catalogue import resolve
+    from graphtide.dynamics.simulate import simulate
+
+    equation = resolve(source)
+    observed = None if run is None else run.read_trajectory("observed")
+    if graph is None:
+        if run is None:
+            raise InputError(f"{source} is an equation: give --graph, the network it runs on")
+        graph = run.read_graph()
+    if times is None and observed is None:
+        raise InputError(f"{source} is an equation: give --times START:STOP:COUNT")
+    when = observed.times if times is None and observed is not None else parse_times(str(times))
+    if start is not None:
+        first = read_start(start, graph, equation.variables)
+    elif observed is not None and observed.names == graph.names:
+        first = observed.states[0]
+    else:
+        first = None
+    return simulate(equation, graph, when, first, seed=seed), {"equation": equation.text()}

@@ -1,0 +1,1 @@
+"""The weak form: what learning a field and discovering an equation share."""
