@@ -171,7 +171,8 @@ def measure(nodes: int, variables: int, repeats: int) -> dict[str, object]:
     for row in rows.values():
         print(
             f"{nodes:>7} nodes x {variables:<2} {row.name:<27} tolerance {row.tolerance:.1e}  "
-            f"states {row.state_error:.1e}  gradient {row.gradient_error:.1e}  {row.seconds * 1e3:9.1f} ms"
+            f"states {row.state_error:.1e}  gradient {row.gradient_error:.1e}  "
+            f"{row.seconds * 1e3:9.1f} ms"
         )
     print(f"{nodes:>7} nodes x {variables:<2} {peer} / graphtide: {result['ratio']:.2f}")
     return result

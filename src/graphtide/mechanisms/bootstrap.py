@@ -12,7 +12,7 @@ from graphtide.equation import Equation
 from graphtide.errors import ComputationError
 from graphtide.mechanisms.candidates import Candidate
 from graphtide.mechanisms.rows import Sample, grams
-from graphtide.mechanisms.search import best_supports, chosen_size
+from graphtide.mechanisms.search import best_supports, chosen_size, simplest
 from graphtide.ode.solve import solve
 from graphtide.weakform.gram import NodeGram
 
@@ -119,8 +119,8 @@ def bootstrap(
             for d, gram in enumerate(grams(again, candidates)):
                 most = min(len(chosen[d]) + 2, 7)
                 found = best_supports(*gram.total(), most_terms=most)
-                best = found[chosen_size(found)].terms
-                searches[d].append(frozenset(candidates[p].text for p in best))
+                best = simplest(candidates, gram, found[chosen_size(found)])
+                searches[d].append(frozenset(candidates[p].text for p in best.terms))
     return Bootstrap(
         [
             np.array(values).reshape(repetitions, -1) if values else np.empty((repetitions, 0))

@@ -35,7 +35,7 @@ class Candidate:
 
     Attributes:
         text: the term in the equation grammar.
-        complexity: number of symbols, by which equals are ranked.
+        complexity: number of operations (any function counts as one), by which equals are ranked.
         coupling: whether the term is a node's own, a sum or a mean over neighbours.
         own: the term of a node's own states.
         separable: pairs of functions of own and of the neighbour's states.
@@ -147,11 +147,11 @@ _OWN_FORMS: tuple[tuple[str, int, Callable[[Series], Series]], ...] = (
     ("cos({x})", 2, np.cos),
     ("sin(2*{x})", 3, lambda x: np.sin(2 * x)),
     ("exp(-abs({x}))", 4, lambda x: np.exp(-np.abs(x))),
-    ("{x}/(1 + abs({x}))", 4, lambda x: x / (1 + np.abs(x))),
-    ("hill({x}, 2)", 3, lambda x: _hill(x, 2)),
+    ("{x}/(1 + abs({x}))", 2, lambda x: x / (1 + np.abs(x))),
+    ("hill({x}, 2)", 2, lambda x: _hill(x, 2)),
     ("tanh({x})", 2, np.tanh),
     ("sigmoid({x})", 2, _sigmoid),
-    ("log1p(abs({x}))", 3, lambda x: np.log1p(np.abs(x))),
+    ("log1p(abs({x}))", 2, lambda x: np.log1p(np.abs(x))),
 )
 
 _NEIGHBOUR_FORMS: tuple[tuple[str, int, Callable[[Series], Series]], ...] = (
@@ -160,8 +160,8 @@ _NEIGHBOUR_FORMS: tuple[tuple[str, int, Callable[[Series], Series]], ...] = (
     ("{j}^3", 3, lambda x: x**3),
     ("sin({j})", 2, np.sin),
     ("cos({j})", 2, np.cos),
-    ("{j}/(1 + abs({j}))", 4, lambda x: x / (1 + np.abs(x))),
-    ("hill({j}, 2)", 3, lambda x: _hill(x, 2)),
+    ("{j}/(1 + abs({j}))", 2, lambda x: x / (1 + np.abs(x))),
+    ("hill({j}, 2)", 2, lambda x: _hill(x, 2)),
     ("tanh({j})", 2, np.tanh),
     ("sigmoid({j})", 2, _sigmoid),
 )
@@ -208,7 +208,7 @@ def _one_variable(x: str, coupling: Literal["sum", "mean"]) -> list[Candidate]:
             (lambda s: np.cos(s[x]), lambda s: np.sin(s[x])),
             (lambda s: -np.sin(s[x]), lambda s: np.cos(s[x])),
         ),
-        pair_term("{i}*{j}/(1 + abs({j}))", 6, (this, lambda s: s[x] / (1 + np.abs(s[x])))),
+        pair_term("{i}*{j}/(1 + abs({j}))", 5, (this, lambda s: s[x] / (1 + np.abs(s[x])))),
         pair_term("{i}*hill({j}, 2)", 5, (this, lambda s: _hill(s[x], 2))),
     ]
     for text, complexity, function in _NEIGHBOUR_FORMS:

@@ -3,7 +3,7 @@
 Coefficients enter a law linearly and are solved for; a Hill exponent does not. Variable projection
 (Golub and Pereyra, SIAM J. Numer. Anal. 10, 1973) searches the inner parameters alone, the
 coefficients being solved anew for each trial: first on a grid, then by Nelder and Mead's method. A
-law takes such a term only if it pays for each inner parameter what the search asks of each term.
+law takes such a term only if its inner parameters together pay half of what the search asks of a term.
 """
 
 from __future__ import annotations
@@ -61,27 +61,34 @@ def refine(
         for values in itertools.product(*family.grid)
     ]
     tried, _ = _rows(samples, d, [candidate for _, _, candidate in trials])
-    bases = [terms[:k] + terms[k + 1 :] for k in range(len(terms))] + list(shorter)
-    best_score = best + ELBOW * len(terms)
-    chosen: tuple[list[Candidate], int] | None = None
-    for base in bases:
-        base_columns = _rows(samples, d, base)[0]
-        gains = np.log(residuals_with_each(base_columns, tried, target))
-        k = int(np.argmin(gains))
-        # Before the polish a trial only has to come near; the full price is asked after it.
-        score = gains[k] + ELBOW * (len(base) + 1)
+    result, best_score = (terms, best), best + ELBOW * len(terms)
+    for bases in _bases_by_size(terms, shorter):
+        grid = [
+            np.log(residuals_with_each(_rows(samples, d, base)[0], tried, target)) for base in bases
+        ]
+        number = int(np.argmin([values.min() for values in grid]))
+        base, k = bases[number], int(np.argmin(grid[number]))
+        family, values, _ = trials[k]
+        refined = [*base, _polish(samples, d, base, family, values, target)]
+        residual = _log_residual(_rows(samples, d, refined)[0], target)
+        # The inner parameters together cost half as much as one more term.
+        score = residual + ELBOW * (len(refined) + 0.5)
         if score < best_score:
-            best_score, chosen = score, (base, k)
-    if chosen is None:
-        return terms, best
-    base, k = chosen
-    family, values, _ = trials[k]
-    polished = _polish(samples, d, base, family, values, target)
-    refined = [*base, polished]
-    residual = _log_residual(_rows(samples, d, refined)[0], target)
-    if residual + ELBOW * (len(refined) + 2) < best + ELBOW * len(terms):
-        return refined, residual
-    return terms, best
+            result, best_score = (refined, residual), score
+    return result
+
+
+def _bases_by_size(
+    terms: list[Candidate], shorter: Sequence[list[Candidate]]
+) -> list[list[list[Candidate]]]:
+    """Return the laws to which one more term may be added: parts of the law, and shorter laws."""
+    by_size: list[list[list[Candidate]]] = [[] for _ in terms]
+    for size in range(len(terms)):
+        by_size[size] = [list(part) for part in itertools.combinations(terms, size)]
+    for law in shorter:
+        if len(law) < len(terms) and {c.text for c in law} - {c.text for c in terms}:
+            by_size[len(law)].append(law)
+    return by_size
 
 
 def _rows(

@@ -31,6 +31,7 @@ from graphtide.mechanisms.search import (
     chosen_size,
     identities,
     rivals,
+    simplest,
 )
 from graphtide.trajectory import Trajectory
 from graphtide.weakform.gram import NodeGram
@@ -78,7 +79,7 @@ def discover(
     chosen: list[list[Candidate]] = []
     for d in range(len(variables)):
         size = chosen_size(supports[d])
-        supports[d][size] = _simplest(candidates, node_grams[d], supports[d][size])
+        supports[d][size] = simplest(candidates, node_grams[d], supports[d][size])
         found = [candidates[p] for p in supports[d][size].terms]
         residual = supports[d][size].log_residual
         if terms == "all":
@@ -178,19 +179,6 @@ def _best_library(
             best, best_score = (candidates, node_grams, supports), score
     assert best is not None  # there is always the library of sums
     return best
-
-
-def _simplest(candidates: list[Candidate], gram: NodeGram, support: Support) -> Support:
-    """Return the set with the fewest symbols among those that explain alike.
-
-    For small arguments x, sin(x), tanh(x) and tan(x) are nearly one function and noise decides
-    between them; sets of one size within half of ``ELBOW`` count as alike.
-    """
-    alike = [support, *rivals(*gram.total(), support, within=ELBOW / 2, most=200)]
-    return min(
-        alike,
-        key=lambda found: (sum(candidates[p].complexity for p in found.terms), found.log_residual),
-    )
 
 
 def _fit(

@@ -20,6 +20,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from graphtide.mechanisms.candidates import Candidate
+from graphtide.weakform.gram import NodeGram
+
 __all__ = [
     "ELBOW",
     "Support",
@@ -28,10 +31,13 @@ __all__ = [
     "identities",
     "residuals_with_each",
     "rivals",
+    "simplest",
 ]
 
 ELBOW = 0.2
 """What one more term must take off the logarithm of the residual; 0.2 to 0.5 give the same."""
+ALIKE = 0.03
+"""Sets of one size whose log residuals differ by less are told apart by simplicity alone."""
 MOST_TERMS = 7
 BEAM = 40
 MOST_COMBINATIONS = 100_000
@@ -222,6 +228,19 @@ def rivals(
     limit = math.exp(support.log_residual + within)
     order = [k for k in np.argsort(residuals, kind="stable")[:most] if residuals[k] <= limit]
     return [problem.support(neighbours[k], float(residuals[k])) for k in order]
+
+
+def simplest(candidates: Sequence[Candidate], gram: NodeGram, support: Support) -> Support:
+    """Return the set with the fewest symbols among those of one size that explain alike.
+
+    For small arguments x, sin(x), tanh(x) and tan(x) are nearly one function and noise decides
+    between them; sets whose log residuals differ by less than ``ALIKE`` count as alike.
+    """
+    alike = [support, *rivals(*gram.total(), support, within=ALIKE, most=200)]
+    return min(
+        alike,
+        key=lambda found: (sum(candidates[p].complexity for p in found.terms), found.log_residual),
+    )
 
 
 def identities(gram: np.ndarray, *, tolerance: float = 1e-9) -> list[dict[int, float]]:

@@ -99,7 +99,7 @@ def number(value: object, digits: int = 3) -> str:
         return "–"
     if isinstance(value, int | float):
         size = abs(float(value))
-        if size >= 10_000:
+        if size >= 1000:
             return f"{value:,.0f}"
         return f"{value:.{digits}g}"
     return str(value)

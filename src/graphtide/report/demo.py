@@ -110,7 +110,7 @@ def _income_law(law: Run) -> Section:
     observed = law.read_trajectory("observed")
     has_prediction = (law.path / "predicted.npz").is_file()
     return Section(
-        "A law of growth and exchange between neighbours",
+        "The law: growth, and exchange between neighbours?",
         (
             "Powers of a state's own income and exchange with its neighbours, in many forms, were "
             f"offered; the search read this from the data. Here x is {observed.units['x']}, so a "

@@ -95,7 +95,7 @@ def formula(lines: Sequence[str]) -> str:
             bbox_inches="tight",
             pad_inches=0.03,
         )
-    return _inline(stream.getvalue())
+    return _inline(stream.getvalue(), fixed=True)
 
 
 def band(axis: Axes, start: float, stop: float, label: str) -> None:
@@ -127,9 +127,10 @@ def surface(
     bar.ax.set_title(f"max {span:.2g}", fontsize=8)
 
 
-def _inline(svg: str) -> str:
-    """Return the <svg> element alone, its size left to the page."""
+def _inline(svg: str, *, fixed: bool = False) -> str:
+    """Return the <svg> element alone, its size left to the page unless it is fixed."""
     element = svg[svg.index("<svg") :]
-    element = re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', r"\1", element, count=1)
-    element = re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r"\1", element, count=1)
+    if not fixed:
+        element = re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', r"\1", element, count=1)
+        element = re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r"\1", element, count=1)
     return re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)

@@ -10,6 +10,7 @@ GCV = (RSS / n) / (1 - tr(S) / T)^2, with the traces from one eigendecomposition
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -62,10 +63,7 @@ def smooth(times: np.ndarray, states: np.ndarray) -> Smoothed:
     """
     if len(times) < 8:
         raise InputError(f"{len(times)} times are too few to smooth; at least 8 are needed")
-    penalty = _penalty(times)
-    eigenvalues, modes = np.linalg.eigh(penalty)
-    # D annihilates quadratics exactly; round-off must not turn these modes stiff.
-    eigenvalues[:ORDER] = 0.0
+    penalty, eigenvalues, modes = _modes(np.asarray(times, dtype=float).tobytes())
     result = np.full(states.shape, np.nan)
     noise_sd, freedom = np.zeros(states.shape[2]), np.zeros(states.shape[2])
     for d in range(states.shape[2]):
@@ -78,6 +76,16 @@ def smooth(times: np.ndarray, states: np.ndarray) -> Smoothed:
         )
         result[:, usable, d] = smoothed
     return Smoothed(np.asarray(times), result, noise_sd, freedom)
+
+
+@lru_cache(maxsize=4)
+def _modes(times: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return D'D for these times, its eigenvalues and its modes; repetitions share them."""
+    penalty = _penalty(np.frombuffer(times))
+    eigenvalues, modes = np.linalg.eigh(penalty)
+    # D annihilates quadratics exactly; round-off must not turn these modes stiff.
+    eigenvalues[:ORDER] = 0.0
+    return penalty, eigenvalues, modes
 
 
 def _penalty(times: np.ndarray) -> np.ndarray:
