@@ -3,7 +3,8 @@
 Coefficients enter a law linearly and are solved for; a Hill exponent does not. Variable projection
 (Golub and Pereyra, SIAM J. Numer. Anal. 10, 1973) searches the inner parameters alone, the
 coefficients being solved anew for each trial: first on a grid, then by Nelder and Mead's method. A
-law takes such a term only if its inner parameters together pay half of what the search asks of a term.
+law takes such a term only if its inner parameters together pay half of what the search asks of one
+term.
 """
 
 from __future__ import annotations

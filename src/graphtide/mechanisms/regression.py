@@ -82,7 +82,7 @@ def discover(
         supports[d][size] = simplest(candidates, node_grams[d], supports[d][size])
         found = [candidates[p] for p in supports[d][size].terms]
         residual = supports[d][size].log_residual
-        if terms == "all":
+        if terms == "all" and len(variables) == 1:
             shorter = [[candidates[p] for p in s.terms] for s in supports[d][:size]]
             found, residual = refine(samples, d, found, shorter)
         chosen.append(found)

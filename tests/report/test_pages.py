@@ -1,0 +1,105 @@
+"""Pages: self-contained, small, the same bytes each time, readable without seeing the pictures."""
+
+import html.parser
+import json
+import re
+
+import numpy as np
+import pytest
+
+from graphtide.dynamics.fit import fit
+from graphtide.errors import InputError
+from graphtide.graph import Graph
+from graphtide.mechanisms.regression import discover
+from graphtide.report import write_report
+from graphtide.report.network import moving_network, positions
+from graphtide.run import Run
+from graphtide.trajectory import Trajectory
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    from graphtide.dynamics.catalogue import CATALOGUE
+    from graphtide.dynamics.simulate import simulate
+
+    graph = Graph.from_source("small_world:30:4:0.3", seed=0)
+    times = np.linspace(0, 3, 60)
+    states = simulate(CATALOGUE["heat"].equation, graph, times, noise=0.02, seed=0)
+    folder = tmp_path_factory.mktemp("runs")
+    fitted = Run.create(folder / "fit", kind="dynamics fit", configuration={"seed": 0})
+    fit(states, graph, seed=0).save(fitted)
+    law = Run.create(folder / "law", kind="mechanisms equation", configuration={"seed": 0})
+    discover(states, graph, inclusion_repetitions=2).save(law)
+    return {"dynamics fit": fitted, "mechanisms equation": law}
+
+
+class Elements(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+
+@pytest.mark.parametrize("kind", ["dynamics fit", "mechanisms equation"])
+def test_page_is_self_contained_small_and_described(runs, kind):
+    path = write_report(runs[kind])
+    text = path.read_text(encoding="utf-8")
+    assert len(text.encode()) < 2_000_000
+    elements = Elements()
+    elements.feed(text)
+    for tag, attributes in elements.found:
+        for name in ("src", "href", "xlink:href"):
+            target = attributes.get(name) or ""
+            assert not target.startswith(("http", "//")), (tag, target[:80])
+        if attributes.get("role") == "img":
+            assert attributes["aria-label"]
+    tags = [tag for tag, _ in elements.found]
+    assert tags.count("h1") == 1
+    assert tags.count("figcaption") == tags.count("figure") > 1
+    assert "default-src 'none'" in text
+    assert not re.search(r"@import|url\(http", text)
+
+
+@pytest.mark.parametrize("kind", ["dynamics fit", "mechanisms equation"])
+def test_same_run_gives_the_same_bytes(runs, kind):
+    first = write_report(runs[kind]).read_bytes()
+    assert write_report(runs[kind]).read_bytes() == first
+
+
+def test_names_cannot_break_out_of_the_page(tmp_path):
+    graph = Graph(np.array([[0, 1], [1, 0]]), names=("</script><b>", "a"))
+    states = Trajectory(np.arange(3.0), np.arange(6.0).reshape(3, 2), graph=graph)
+    drawn = moving_network(states, caption="", finding="")
+    assert "<" not in drawn.payload
+    assert json.loads(drawn.payload)["names"] == ["</script><b>", "a"]
+
+
+def test_colours_follow_the_states():
+    graph = Graph.from_source("path:3")
+    values = np.array([[0.0, 1.0, 2.0], [2.0, 1.0, np.nan]])
+    payload = json.loads(
+        moving_network(
+            Trajectory(np.arange(2.0), values, graph=graph), caption="", finding=""
+        ).payload
+    )
+    import base64
+
+    bytes_ = list(base64.b64decode(payload["states"]))
+    assert bytes_[0] < bytes_[1] < bytes_[2] <= 254
+    assert bytes_[5] == 255
+    assert payload["edges"] == [0, 1, 1, 2]
+
+
+def test_layout_is_the_same_for_the_same_graph():
+    graph = Graph.from_source("karate")
+    np.testing.assert_array_equal(positions(graph), positions(Graph.from_source("karate")))
+    assert positions(graph).min() >= 0
+    assert positions(graph).max() <= 1
+
+
+def test_kind_without_a_page_is_refused(tmp_path):
+    run = Run.create(tmp_path / "run", kind="dynamics simulate", configuration={})
+    with pytest.raises(InputError, match="has no page"):
+        write_report(run)
