@@ -20,11 +20,12 @@ from torch import Tensor, nn
 
 from graphtide.errors import InputError
 from graphtide.ode.adjoint import attach_adjoint
+from graphtide.ode.auto import choose_method
 from graphtide.ode.control import Control
 from graphtide.ode.events import Event
 from graphtide.ode.gradients import checkpointed, direct, plain
 from graphtide.ode.integrate import Accepted, Path, Statistics, interval_steps
-from graphtide.ode.methods import METHODS, Structure, choose_method, make_method
+from graphtide.ode.methods import METHODS, Structure, make_method
 from graphtide.ode.runge_kutta import RungeKutta
 from graphtide.ode.stepping import Method, RightHandSide, clock
 from graphtide.ode.symplectic import SeparableSystem, SymplecticMethod, solve_reversibly
@@ -122,7 +123,8 @@ def solve(
     _check_state(state)
     _check_choices(relative_tolerance, absolute_tolerance, step, maximum_steps, gradient)
     if method == "auto":
-        method = choose_method(structure, rhs, relative_tolerance)
+        span = (moments[0], moments[-1])
+        method = choose_method(structure, rhs, state, span, relative_tolerance)
 
     def make() -> Method:
         made = make_method(method, relative_tolerance, absolute_tolerance)
