@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
+from graphtide.weakform.piecewise import PiecewiseBasis
 from graphtide.weakform.splines import (
-    PiecewiseBasis,
     ProductBasis,
     fourier_basis,
     knots,

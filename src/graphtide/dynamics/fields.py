@@ -19,7 +19,8 @@ from graphtide.dynamics.families import Coefficients, Family
 from graphtide.errors import InputError
 from graphtide.graph import Graph
 from graphtide.vector_field import RightHandSide
-from graphtide.weakform.splines import FourierBasis, PiecewiseBasis, ProductBasis
+from graphtide.weakform.piecewise import PiecewiseBasis
+from graphtide.weakform.splines import FourierBasis, ProductBasis
 
 __all__ = ["LearnedField", "Transform"]
 

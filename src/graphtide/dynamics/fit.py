@@ -12,6 +12,7 @@ import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import pandas
@@ -28,7 +29,7 @@ from graphtide.dynamics.holdout import (
 )
 from graphtide.dynamics.prediction import Prediction, integrate, load_field, predict
 from graphtide.dynamics.refinement import refine
-from graphtide.dynamics.regression import EXACT, Candidate, Problem, Sample, search
+from graphtide.dynamics.regression import EXACT, Candidate, Problem, Sample, judged, search
 from graphtide.dynamics.rollout import roll_out
 from graphtide.errors import ComputationError, InputError
 from graphtide.files import write_bytes
@@ -42,6 +43,8 @@ __all__ = ["Fit", "Holdout", "Prediction", "fit", "load_field", "predict"]
 
 NOISE_SHARE = 2e-3
 """Noise below this share of a variable's mean size counts as none."""
+SEGMENTS, KEPT, JACOBIANS = (40, 16, 4, 1), (9, 5, 3, 2), (2, 4, 3, 4)
+"""Stages of the refinement of noisy fits: segments, families that enter, Jacobians for each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,14 +204,17 @@ def _learn(
 
         return told
 
-    candidates = search(
-        problem,
-        families_for(problem.pooled),
-        rounds=3 if problem.noisy else 4,
-        kept=12 if problem.noisy else 4,
-        progress=part(0.0, 0.5 if problem.noisy else 0.9),
-    )
-    candidates = _refined(candidates, problem, part(0.5 if problem.noisy else 0.9, 1.0))
+    if problem.noisy:
+        judge = problem.in_segments(SEGMENTS[0])
+        families = families_for(problem.pooled)
+        candidates = search(
+            problem, families, rounds=3, kept=12, judge=judge, progress=part(0.0, 0.3)
+        )
+        candidates = _shooting(candidates, problem, part(0.3, 1.0))
+    else:
+        families = families_for(problem.pooled)
+        candidates = search(problem, families, progress=part(0.0, 0.9))
+        candidates = _refined(candidates, problem, part(0.9, 1.0))
     finite = [c for c in candidates if np.isfinite(c.error)]
     if not finite:
         raise ComputationError(
@@ -223,21 +229,48 @@ def _refined(
     problem: Problem,
     progress: Callable[[float, str], None],
 ) -> list[Candidate]:
-    """Refine through the roll-out: with noise the best families, without it the small ones."""
-    result, tried = [], 0
-    best = candidates[0].error if candidates else np.inf
-    for candidate in sorted(candidates, key=lambda c: (c.coefficients.size > 24, c.error)):
-        if problem.noisy:
-            wanted = candidate.error <= 5.0 * best and tried < 7
-        else:
-            near = EXACT < candidate.error <= 100.0 * max(best, EXACT)
-            wanted = near and candidate.coefficients.size <= 8 and best < 1e-3
-        if wanted:
-            tried += 1
-            progress(tried / 8.0, f"refining '{candidate.family.name}' through its roll-out")
+    """Refine small families that follow clean readings well, though not exactly."""
+    result, best = [], candidates[0].error if candidates else np.inf
+    for number, candidate in enumerate(candidates):
+        near = EXACT < candidate.error <= 100.0 * max(best, EXACT)
+        if near and candidate.coefficients.size <= 8 and best < 1e-3:
+            name = candidate.family.name
+            progress(number / len(candidates), f"refining '{name}' through its roll-out")
             candidate = refine(candidate, problem)
         result.append(candidate)
     return sorted(result, key=lambda c: c.error)
+
+
+def _shooting(
+    candidates: list[Candidate],
+    problem: Problem,
+    progress: Callable[[float, str], None],
+) -> list[Candidate]:
+    """Refine through roll-outs of noisy readings, over short segments first, then longer ones.
+
+    Each stage goes on with fewer families: those whose mean square, corrected for the number of
+    unknowns, is least and at most three times the best one's. The last stage is the whole roll-out.
+    """
+    for stage, (segments, kept) in enumerate(zip(SEGMENTS, KEPT, strict=True)):
+        part = problem.in_segments(segments)
+        candidates = sorted(candidates, key=lambda c: _corrected(c, problem))[:kept]
+        limit = 3.0 * _corrected(candidates[0], problem)
+        candidates = [c for c in candidates if _corrected(c, problem) <= limit]
+        refined = []
+        for number, candidate in enumerate(candidates):
+            share = (stage + number / len(candidates)) / len(SEGMENTS)
+            name = candidate.family.name
+            progress(share, f"refining '{name}' over {len(part.samples)} segments")
+            begin = judged(candidate, part)
+            refined.append(refine(begin, part, jacobians=JACOBIANS[stage]))
+        candidates = refined
+    return sorted(candidates, key=lambda c: c.error)
+
+
+def _corrected(candidate: Candidate, problem: Problem) -> float:
+    """Return the mean square residual, corrected for the unknowns that were fitted."""
+    readings = sum(int((~np.isnan(s.observed)).sum()) for s in problem.samples)
+    return candidate.mean_square / max(1.0 - candidate.coefficients.size / readings, 0.1)
 
 
 def _chosen(candidates: list[Candidate], problem: Problem) -> Candidate:
@@ -246,15 +279,11 @@ def _chosen(candidates: list[Candidate], problem: Problem) -> Candidate:
     Without noise: a roll-out error within twice the best. With noise: a mean square (corrected for
     the number of unknowns) above the best one's by no more than its unknowns explain by chance.
     """
-    readings = sum(int((~np.isnan(s.observed)).sum()) for s in problem.samples)
     if problem.noisy:
-
-        def corrected(c: Candidate) -> float:
-            return c.mean_square / max(1.0 - c.coefficients.size / readings, 0.1)
-
-        best = min(candidates, key=corrected)
-        limit = corrected(best) * (1.0 + 4.0 * best.coefficients.size / readings)
-        near = [c for c in candidates if corrected(c) <= limit]
+        readings = sum(int((~np.isnan(s.observed)).sum()) for s in problem.samples)
+        best = min(candidates, key=lambda c: _corrected(c, problem))
+        limit = _corrected(best, problem) * (1.0 + 4.0 * best.coefficients.size / readings)
+        near = [c for c in candidates if _corrected(c, problem) <= limit]
     else:
         limit = 2.0 * candidates[0].error + EXACT
         near = [c for c in candidates if c.error <= limit]
@@ -301,27 +330,28 @@ def _samples(
     samples = []
     for t, r, g in zip(training, readings, graphs, strict=True):
         states = filled(t.times, r)
-        if noisy and len(t.times) >= 8:
-            begin = _settled(states)
-            smoothed = smooth(t.times[begin:], r[begin:])
-            noise = np.maximum(noise, smoothed.noise_sd)
-            smooth_states = filled(t.times[begin:], smoothed.states)
-            first = begin + 1 if exact_start and begin == 0 else begin
-            states[first:] = smooth_states[first - begin :]
+        if noisy:
+            edges = [0, *_jumps(states, rough), len(t.times)]
+            for begin, end in pairwise(edges):
+                if end - begin >= 8:
+                    smoothed = smooth(t.times[begin:end], r[begin:end])
+                    noise = np.maximum(noise, smoothed.noise_sd)
+                    first = begin + 1 if exact_start and begin == 0 else begin
+                    smooth_states = filled(t.times[begin:end], smoothed.states)
+                    states[first:end] = smooth_states[first - begin :]
         samples.append(Sample(g.adjacency, t.times, states, r, states[0]))
     return samples, noise
 
 
-def _settled(states: np.ndarray) -> int:
-    """Return the first time after jumps that the times do not resolve (0 where there are none).
+def _jumps(states: np.ndarray, noise: np.ndarray) -> list[int]:
+    """Return the first times after changes that the times do not resolve; smoothing stops there.
 
-    A jump is a change of a state by more than a quarter of its variable's range from one time to
-    the next; the readings up to it are not smoothed. Jumps after the first quarter count as noise.
+    Such a change takes a state from one time to the next through more than a quarter of its
+    variable's range and more than eight times the noise.
     """
-    span = np.ptp(states, axis=(0, 1)) + 1e-300
-    jump = (np.abs(np.diff(states, axis=0)) / span).max(axis=(1, 2)) > 0.25
-    places = np.flatnonzero(jump[: max(1, len(jump) // 4)])
-    return int(places[-1]) + 1 if places.size else 0
+    least = np.maximum(0.25 * np.ptp(states, axis=(0, 1)), 8.0 * noise) + 1e-300
+    jump = (np.abs(np.diff(states, axis=0)) / least).max(axis=(1, 2)) > 1.0
+    return [int(place) + 1 for place in np.flatnonzero(jump)]
 
 
 def _roughness(times: np.ndarray, states: np.ndarray) -> np.ndarray:

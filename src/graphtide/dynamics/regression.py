@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -93,6 +94,25 @@ class Problem:
         """Whether the readings carry noise."""
         return bool((self.noise > 0).any())
 
+    def in_segments(self, count: int) -> Problem:
+        """Return the problem with each sample cut into at most ``count`` shorter ones.
+
+        A segment begins with the state where the one before ends (smoothed, where noisy) and has at
+        least two steps. Short roll-outs see less of the past and so more of a poor field: this is
+        multiple shooting (Bock, 1981), with starts taken from the data.
+        """
+        samples = []
+        for s in self.samples:
+            steps = len(s.times) - 1
+            pieces = max(1, min(count, steps // 2))
+            for begin, end in pairwise(np.linspace(0, steps, pieces + 1).round().astype(int)):
+                part = slice(begin, end + 1)
+                start = s.states[begin] if begin else s.start
+                samples.append(
+                    Sample(s.adjacency, s.times[part], s.states[part], s.observed[part], start)
+                )
+        return Problem(tuple(samples), self.noise, self.seed)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
@@ -124,6 +144,7 @@ def search(
     *,
     rounds: int = 4,
     kept: int = 4,
+    judge: Problem | None = None,
     progress: Progress | None = None,
 ) -> list[Candidate]:
     """Return the best candidate of each family that was rolled out, best roll-out first.
@@ -133,6 +154,7 @@ def search(
         families: what to learn.
         rounds: rounds at most; the search stops when the best roll-out no longer improves.
         kept: families that go beyond the second round.
+        judge: what candidates are rolled out on; default the problem itself.
         progress: told the share done.
     """
     best: dict[str, Candidate] = {}
@@ -142,7 +164,7 @@ def search(
         if progress:
             progress(number / rounds, f"round {number + 1} of {rounds}: {len(active)} families")
         solved = _regress(problem, active, paths, number)
-        tried = _try_out(problem, solved, number)
+        tried = _try_out(judge or problem, solved, number)
         for candidate in tried:
             known = best.get(candidate.family.name)
             if known is None or candidate.error < known.error:

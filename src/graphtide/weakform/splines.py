@@ -16,10 +16,10 @@ from typing import Literal
 import numpy as np
 
 from graphtide.errors import InputError
+from graphtide.weakform.piecewise import PiecewiseBasis
 
 __all__ = [
     "FourierBasis",
-    "PiecewiseBasis",
     "ProductBasis",
     "fourier_basis",
     "knots",
@@ -29,58 +29,6 @@ __all__ = [
 ]
 
 KnotSpacing = Literal["uniform", "quantile", "geometric"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PiecewiseBasis:
-    """Functions of one variable, cubic between breakpoints and straight outside.
-
-    Args:
-        breakpoints: shape (M + 1,), increasing.
-        table: shape (M + 2, 4, n): powers 0..3 of the distance to the left breakpoint for each of n
-            functions; the first and the last piece are the straight lines outside (the first
-            counts from the first breakpoint).
-        roughness: shape (n, n): c' R c is the integral of the squared second derivative of
-            sum_k c_k f_k, the range scaled to length 1.
-    """
-
-    breakpoints: np.ndarray
-    table: np.ndarray
-    roughness: np.ndarray
-
-    @property
-    def size(self) -> int:
-        """Number of functions n."""
-        return self.table.shape[2]
-
-    @property
-    def origins(self) -> np.ndarray:
-        """The point each piece counts from, shape (M + 2,)."""
-        return np.concatenate([self.breakpoints[:1], self.breakpoints])
-
-    def evaluate(self, values: np.ndarray) -> np.ndarray:
-        """Return the functions at ``values`` (...,), shape (..., n)."""
-        piece = np.searchsorted(self.breakpoints, values)
-        step = (values - self.origins[piece])[..., None]
-        table = self.table
-        result = table[:, 3][piece] * step
-        for power in (2, 1):
-            result += table[:, power][piece]
-            result *= step
-        result += table[:, 0][piece]
-        return result
-
-    def derivative(self, values: np.ndarray) -> np.ndarray:
-        """Return the first derivatives at ``values`` (...,), shape (..., n)."""
-        piece = np.searchsorted(self.breakpoints, values)
-        step = (values - self.origins[piece])[..., None]
-        table = self.table
-        return (3 * table[:, 3][piece] * step + 2 * table[:, 2][piece]) * step + table[:, 1][piece]
-
-    def combined(self, matrix: np.ndarray) -> PiecewiseBasis:
-        """Return the m functions f @ matrix, with matrix of shape (n, m)."""
-        rough = matrix.T @ self.roughness @ matrix
-        return PiecewiseBasis(self.breakpoints, self.table @ matrix, rough)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
