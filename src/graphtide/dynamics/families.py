@@ -152,10 +152,10 @@ def _scalar_families(values: np.ndarray, low: float, high: float) -> list[Family
     phase = ProductBasis.of_one(fourier_basis(), constant=True)
     parts = [
         ("linear", power(1), power(1), power(1)),
-        ("trigonometric", phase, phase, phase),
         ("quadratic", power(3), power(2), power(2)),
         ("saturating", power(3), power(1), saturating),
         ("cubic", power(3), power(3), power(3)),
+        ("trigonometric", phase, phase, phase),
         ("cubic x spline", power(3), power(1), spline(12, "geometric")),
         ("spline 3 x 4", power(3), spline(3, "quantile"), spline(4, "quantile")),
         ("spline 6 x 6", power(3), spline(6, "quantile"), spline(6, "quantile")),

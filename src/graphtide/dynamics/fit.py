@@ -43,7 +43,7 @@ __all__ = ["Fit", "Holdout", "Prediction", "fit", "load_field", "predict"]
 
 NOISE_SHARE = 2e-3
 """Noise below this share of a variable's mean size counts as none."""
-SEGMENTS, KEPT, JACOBIANS = (40, 16, 4, 1), (9, 5, 3, 2), (2, 4, 3, 4)
+SEGMENTS, KEPT, JACOBIANS = (40, 16, 4, 1), (9, 5, 3, 5), (2, 4, 3, 4)
 """Stages of the refinement of noisy fits: segments, families that enter, Jacobians for each."""
 
 
@@ -249,22 +249,37 @@ def _shooting(
     """Refine through roll-outs of noisy readings, over short segments first, then longer ones.
 
     Each stage goes on with fewer families: those whose mean square, corrected for the number of
-    unknowns, is least and at most three times the best one's. The last stage is the whole roll-out.
+    unknowns, is least and at most three times the best one's. The last stage takes the whole
+    roll-out and the families that do best there, as they were at any stage: where a field can only
+    be roughly right, what follows short segments best need not follow the whole.
     """
-    for stage, (segments, kept) in enumerate(zip(SEGMENTS, KEPT, strict=True)):
-        part = problem.in_segments(segments)
-        candidates = sorted(candidates, key=lambda c: _corrected(c, problem))[:kept]
-        limit = 3.0 * _corrected(candidates[0], problem)
-        candidates = [c for c in candidates if _corrected(c, problem) <= limit]
-        refined = []
-        for number, candidate in enumerate(candidates):
-            share = (stage + number / len(candidates)) / len(SEGMENTS)
+    everything = list(candidates)
+
+    def refined(chosen: list[Candidate], stage: int) -> list[Candidate]:
+        part, result = problem.in_segments(SEGMENTS[stage]), []
+        for number, candidate in enumerate(chosen):
+            share = (stage + number / len(chosen)) / len(SEGMENTS)
             name = candidate.family.name
             progress(share, f"refining '{name}' over {len(part.samples)} segments")
             begin = judged(candidate, part)
-            refined.append(refine(begin, part, jacobians=JACOBIANS[stage]))
-        candidates = refined
-    return sorted(candidates, key=lambda c: c.error)
+            result.append(refine(begin, part, jacobians=JACOBIANS[stage]))
+        everything.extend(result)
+        return result
+
+    last = len(SEGMENTS) - 1
+    for stage in range(last):
+        candidates = sorted(candidates, key=lambda c: _corrected(c, problem))[: KEPT[stage]]
+        limit = 3.0 * _corrected(candidates[0], problem)
+        candidates = refined([c for c in candidates if _corrected(c, problem) <= limit], stage)
+    best: dict[str, Candidate] = {}
+    for candidate in (judged(c, problem) for c in everything):
+        known = best.get(candidate.family.name)
+        if known is None or candidate.mean_square < known.mean_square:
+            best[candidate.family.name] = candidate
+    whole = sorted(best.values(), key=lambda c: _corrected(c, problem))
+    limit = 10.0 * _corrected(whole[0], problem)
+    chosen = [c for c in whole[: KEPT[last]] if _corrected(c, problem) <= limit]
+    return sorted(refined(chosen, last) + whole[len(chosen) :], key=lambda c: c.error)
 
 
 def _corrected(candidate: Candidate, problem: Problem) -> float:

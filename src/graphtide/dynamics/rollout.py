@@ -100,11 +100,15 @@ def sensitivities(
     """Return dx/dc of a roll-out on its own grid, shape (T, N, D, P x D).
 
     Columns are ordered as ``coefficients.ravel()``. Each step costs six products of the Jacobian
-    with N D x P D numbers.
+    with N D x P D numbers; values that are not finite are left to the caller.
     """
-    linear = _Linearised(family, coefficients, adjacency)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _sensitivities(_Linearised(family, coefficients, adjacency), start, grid)
+
+
+def _sensitivities(linear: _Linearised, start: np.ndarray, grid: Grid) -> np.ndarray:
     state = np.array(start)
-    count = coefficients.size
+    count = linear.count
     sensitivity = np.zeros((*state.shape, count))
     result = [sensitivity]
     slope, rate = linear(state, sensitivity)
@@ -141,6 +145,7 @@ class _Linearised:
 
     def __init__(self, family: Family, coefficients: Coefficients, adjacency: csr_array) -> None:
         self.family, self.adjacency = family, csr_array(adjacency)
+        self.count = coefficients.size
         self.own, self.pair = family.split(coefficients)
         self.row = np.repeat(np.arange(adjacency.shape[0]), np.diff(self.adjacency.indptr))
         self.column = self.adjacency.indices
