@@ -49,6 +49,11 @@ class Candidate:
     separable: tuple[tuple[Callable[[States], Series], Callable[[States], Series]], ...] = ()
     pair: Callable[[States, States], Series] | None = None
 
+    @property
+    def polynomial(self) -> bool:
+        """Whether the term has neither a function nor a quotient."""
+        return not _FUNCTION.search(self.text)
+
 
 def evaluate(candidates: Sequence[Candidate], states: States, graph: Graph) -> np.ndarray:
     """Return every candidate on a series, shape (M, N, P).
@@ -125,7 +130,7 @@ def library(
     else:
         candidates = _several_variables(tuple(variables))
     if terms == "polynomial":
-        return [c for c in candidates if not _FUNCTION.search(c.text)]
+        return [c for c in candidates if c.polynomial]
     return candidates
 
 

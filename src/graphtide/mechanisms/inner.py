@@ -21,6 +21,8 @@ from graphtide.mechanisms.search import ELBOW, residuals_with_each
 
 __all__ = ["refine"]
 
+POLISHED = 3
+"""Families that are polished for each number of terms."""
 LEAST_RESIDUAL = -16.0
 """A law this good (log residual) has no inner parameter left to find."""
 
@@ -67,16 +69,32 @@ def refine(
         grid = [
             np.log(residuals_with_each(_rows(samples, d, base)[0], tried, target)) for base in bases
         ]
-        number = int(np.argmin([values.min() for values in grid]))
-        base, k = bases[number], int(np.argmin(grid[number]))
-        family, values, _ = trials[k]
-        refined = [*base, _polish(samples, d, base, family, values, target)]
-        residual = _log_residual(_rows(samples, d, refined)[0], target)
-        # The inner parameters together cost half as much as one more term.
-        score = residual + ELBOW * (len(refined) + 0.5)
-        if score < best_score:
-            result, best_score = (refined, residual), score
+        for number, k in _most_promising(np.array(grid), trials):
+            base, (family, values, _) = bases[number], trials[k]
+            refined = [*base, _polish(samples, d, base, family, values, target)]
+            residual = _log_residual(_rows(samples, d, refined)[0], target)
+            # The inner parameters together cost half as much as one more term; what a residual
+            # at round-off still falls by is worth nothing.
+            score = max(residual, LEAST_RESIDUAL) + ELBOW * (len(refined) + 0.5)
+            if score < best_score:
+                result, best_score = (refined, residual), score
     return result
+
+
+def _most_promising(
+    grid: np.ndarray, trials: list[tuple[Family, tuple[float, float], Candidate]]
+) -> list[tuple[int, int]]:
+    """Return (base, trial) of the families that are best on the grid, each at its best place.
+
+    The grid is coarse, so that the right family need not be the first before it is polished.
+    """
+    best: dict[int, tuple[float, int, int]] = {}
+    for number, values in enumerate(grid):
+        for k, value in enumerate(values):
+            known = best.get(id(trials[k][0]))
+            if known is None or value < known[0]:
+                best[id(trials[k][0])] = (float(value), number, k)
+    return [(number, k) for _, number, k in sorted(best.values())[:POLISHED]]
 
 
 def _bases_by_size(

@@ -231,16 +231,20 @@ def rivals(
 
 
 def simplest(candidates: Sequence[Candidate], gram: NodeGram, support: Support) -> Support:
-    """Return the set with the fewest symbols among those of one size that explain alike.
+    """Return the simplest among the sets of one size that explain alike.
 
     For small arguments x, sin(x), tanh(x) and tan(x) are nearly one function and noise decides
-    between them; sets whose log residuals differ by less than ``ALIKE`` count as alike.
+    between them; sets whose log residuals differ by less than ``ALIKE`` count as alike. Fewer
+    functions are simpler (any of them is a polynomial over a short range), then fewer symbols.
     """
     alike = [support, *rivals(*gram.total(), support, within=ALIKE, most=200)]
-    return min(
-        alike,
-        key=lambda found: (sum(candidates[p].complexity for p in found.terms), found.log_residual),
-    )
+
+    def cost(found: Support) -> tuple[int, int, float]:
+        terms = [candidates[p] for p in found.terms]
+        functions = sum(not term.polynomial for term in terms)
+        return functions, sum(term.complexity for term in terms), found.log_residual
+
+    return min(alike, key=cost)
 
 
 def identities(gram: np.ndarray, *, tolerance: float = 1e-9) -> list[dict[int, float]]:
