@@ -160,7 +160,8 @@ class Graph:
         cached = self._cache.get(("degree",))
         if cached is None:
             target = self.edge_index[1]
-            cached = np.bincount(target, weights=self.edge_weight, minlength=self.node_count)
+            cached = np.zeros(self.node_count)
+            np.add.at(cached, target, self.edge_weight)
             cached.flags.writeable = False
             self._cache["degree",] = cached
         return cached  # pyright: ignore[reportReturnType]

@@ -107,7 +107,7 @@ def from_frame(
     if len(columns) < 2:
         raise InputError(f"{source}: there is no column of states beside the time")
     is_text = all(isinstance(cell, str) for cell in frame.iloc[0])
-    text = frame if is_text else frame.astype(str)
+    text = frame if is_text else frame.astype(object).map(_cell)
     time = numeric_column(text, "time", source=source)
     missing = np.flatnonzero(np.isnan(time))
     if missing.size:
@@ -115,6 +115,14 @@ def from_frame(
     build = _from_long if columns[1] == "node" else _from_wide
     trajectory = build(text, time, source)
     return trajectory if graph is None else trajectory.with_graph(graph)
+
+
+def _cell(value: object) -> str:
+    """Return a cell of any type as text; what pandas counts as missing is empty."""
+    import pandas
+
+    missing = pandas.api.types.is_scalar(value) and pandas.isna(value)
+    return "" if missing else str(value)
 
 
 def _from_wide(frame: pandas.DataFrame, time: np.ndarray, source: str | Path) -> Trajectory:
