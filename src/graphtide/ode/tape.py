@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
-from graphtide.ode.runge_kutta import RungeKutta, stage_weights
+from graphtide.ode.runge_kutta import RungeKutta, dense_weights, stage_weights
 from graphtide.ode.stepping import RightHandSide, Step
 
 __all__ = ["Evaluation", "OuterGraphError", "Pullback", "Recorder", "TapedStep", "dependencies"]
@@ -185,50 +185,64 @@ class Pullback:
     def __init__(
         self, method: RungeKutta, watched: Sequence[Tensor], cotangents: Tensor, state: Tensor
     ) -> None:
-        self._method, self._watched, self._cotangents = method, list(watched), cotangents
+        self._tableau, self._fsal = method.tableau, method.first_same_as_last
+        self._watched, self._cotangents = list(watched), cotangents
         self.totals = [torch.zeros_like(tensor) for tensor in watched]
         self.state = state
         self._carry: Tensor | None = None  # cotangent of the first stage, for the step before
         self._count = count = len(method.tableau.nodes)
         table = stage_weights(method.tableau, state.dtype, state.device)
+        buffer = state.new_empty((table.shape[1], state.numel()))
         # Row j holds the factors of X_1..X_(s-1) and Y in K_j: a_ij for i = 1..s-1, then b_j.
-        self._plain = table[1 : count + 1].T
-        self._extended = torch.cat([table[1:count], table[count + 3 :], table[count : count + 1]]).T
-        self._buffer = state.new_empty((table.shape[1], state.numel()))
+        self._plain = _Sums(table[1 : count + 1].T, buffer)
+        self._extended = self._plain
+        if method.tableau.extra_nodes:
+            rows = [table[1:count], table[count + 3 :], table[count : count + 1]]
+            self._extended = _Sums(torch.cat(rows).T, buffer)
 
     def pull(self, taped: TapedStep) -> None:
         """Move `state` from the end of a step to its start."""
         count = len(taped.evaluations) + (not taped.has_first)
-        table = (self._plain if count == self._count else self._extended) * taped.size
-        rows = self._buffer[:count]  # X_1..X_(s-1), Y
-        rows[-1] = self.state
+        sums = self._plain if count == self._count else self._extended
+        sums.begin(taped.size)
+        end = sums.rows[count - 1]  # Y
+        end.copy_(self.state)
+        inside = [(output, share) for output, share in taped.outputs if share != 1.0]
         for output, share in taped.outputs:
             if share == 1.0:
-                rows[-1] += self._cotangents[output]
-        inside = [(output, share) for output, share in taped.outputs if share != 1.0]
-        given = self._cotangents[[output for output, _ in inside]]  # (inside, numel)
-        dense = self._dense(inside, taped.size, count) @ given if inside else None
-        cotangent = rows[-1]
+                end += self._cotangents[output]
+        dense = given = None
+        if inside:  # outputs of one step have consecutive numbers
+            given = self._cotangents[inside[0][0] : inside[-1][0] + 1]  # (inside, numel)
+            dense = torch.mm(self._dense(inside, taped.size, count), given)
         for index in reversed(range(count)):
-            cotangent = torch.mv(rows[index:].T, table[index, index:])
-            if dense is not None:
-                cotangent += dense[index]
-            carried = index == self._count - 1 and self._carry is not None
-            if carried and self._carry is not None:
-                cotangent += self._carry
+            carried = self._carry if index == self._count - 1 else None
+            if index == count - 1 and self._fsal and count == self._count:
+                cotangent = carried  # no weight at the end of the step
+                if dense is not None:
+                    cotangent = dense[index] if carried is None else dense[index] + carried
+                if cotangent is None:
+                    sums.rows[index - 1].zero_()  # it only served the error
+                    continue
+            else:
+                cotangent = sums.of(index)
+                if dense is not None:
+                    cotangent += dense[index]
+                if carried is not None:
+                    cotangent += carried
+            if carried is not None:
                 self._carry = None
             if index == 0:
+                self._carry = cotangent
                 break
-            evaluation = taped.evaluations[index - (not taped.has_first)]
-            idle = index == count - 1 and dense is None and not carried
-            if idle and self._method.tableau.first_same_as_last:
-                evaluation = None  # the last stage of the last step only served the error
-            pulled = self._pull(evaluation, cotangent)
-            rows[index - 1] = 0.0 if pulled is None else pulled
-        self.state = rows.sum(0)
-        if inside:
+            pulled = self._pull(taped.evaluations[index - (not taped.has_first)], cotangent)
+            if pulled is None:
+                sums.rows[index - 1].zero_()
+            else:
+                sums.rows[index - 1].copy_(pulled)
+        self.state = sums.total()
+        if given is not None:
             self.state += given.sum(0)
-        self._carry = cotangent
         if taped.has_first:
             self.pull_start(taped.evaluations[0])
 
@@ -255,5 +269,35 @@ class Pullback:
 
     def _dense(self, inside: Sequence[tuple[int, float]], size: float, count: int) -> Tensor:
         """Return h b_j(share) of shape (stages, outputs inside)."""
-        weights = [self._method.dense_weights(share)[:count] for _, share in inside]
-        return self.state.new_tensor(weights).T * size
+        weights = [dense_weights(self._tableau, share, self.state)[:count] for _, share in inside]
+        return torch.stack(weights, dim=1) * size
+
+
+class _Sums:
+    """The sums over the rows X_1..X_(s-1), Y of a buffer, with all views made once.
+
+    Args:
+        factors: row j holds what K_j / h takes of each of them; (stages or more, stages).
+        buffer: at least as many rows as stages, shape (stages, numel).
+    """
+
+    def __init__(self, factors: Tensor, buffer: Tensor) -> None:
+        count = factors.shape[1]
+        self._factors = factors[:count].contiguous()
+        self._scaled = torch.empty_like(self._factors)
+        self._used = buffer[:count]
+        self.rows = self._used.unbind()
+        self._columns = [buffer[index:count].T for index in range(count)]
+        self._weights = [row[index:] for index, row in enumerate(self._scaled)]
+
+    def begin(self, size: float) -> None:
+        """Set the size of the step."""
+        torch.mul(self._factors, size, out=self._scaled)
+
+    def of(self, index: int) -> Tensor:
+        """Return what X_(index+1).., Y give to the cotangent of a stage, shape (numel,)."""
+        return torch.mv(self._columns[index], self._weights[index])
+
+    def total(self) -> Tensor:
+        """Return the sum of all rows."""
+        return self._used.sum(0)
