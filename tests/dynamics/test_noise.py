@@ -10,9 +10,7 @@ from graphtide.equation import Equation
 from graphtide.graph import Graph
 from graphtide.trajectory import Trajectory
 
-MUTUALISTIC = (
-    "dx/dt = 0.1 + x*(1 - x/5)*(x - 1) + sum_j A_ij*x_i*x_j/(5 + 0.9*x_j + 0.1*x_i)"
-)
+MUTUALISTIC = "dx/dt = 0.1 + x*(1 - x/5)*(x - 1) + sum_j A_ij*x_i*x_j/(5 + 0.9*x_j + 0.1*x_i)"
 
 
 @pytest.mark.parametrize(

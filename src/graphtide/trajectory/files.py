@@ -117,12 +117,11 @@ def from_frame(
     return trajectory if graph is None else trajectory.with_graph(graph)
 
 
-def _cell(value: object) -> str:
-    """Return a cell of any type as text; what pandas counts as missing is empty."""
+def _cell(value: float | str) -> str:
+    """Return a cell as text; what pandas counts as missing is empty."""
     import pandas
 
-    missing = pandas.api.types.is_scalar(value) and pandas.isna(value)
-    return "" if missing else str(value)
+    return "" if pandas.isna(value) else str(value)
 
 
 def _from_wide(frame: pandas.DataFrame, time: np.ndarray, source: str | Path) -> Trajectory:
