@@ -12,6 +12,7 @@ from graphtide.errors import InputError
 from graphtide.graph import Graph
 from graphtide.mechanisms.regression import discover
 from graphtide.report import write_report
+from graphtide.report.figures import canvas, svg_of
 from graphtide.report.network import moving_network, positions
 from graphtide.run import Run
 from graphtide.trajectory import Trajectory
@@ -74,6 +75,12 @@ def test_names_cannot_break_out_of_the_page(tmp_path):
     drawn = moving_network(states, caption="", finding="")
     assert "<" not in drawn.payload
     assert json.loads(drawn.payload)["names"] == ["</script><b>", "a"]
+
+
+def test_names_in_any_script_reach_the_picture():
+    figure, (axis,) = canvas()
+    axis.set_title("Łódź 北京 Ψ")
+    assert "Łódź 北京 Ψ" in svg_of(figure)
 
 
 def test_colours_follow_the_states():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -63,8 +64,13 @@ def tidy(axis: Axes) -> None:
 def svg_of(figure: Canvas) -> str:
     """Return inline SVG that scales with the page, without a date."""
     stream = io.StringIO()
-    # Matplotlib looks for its own fonts although the browser will choose: silence is right here.
-    with mpl.rc_context(cast("Any", {**_STYLE, "font.sans-serif": ["DejaVu Sans"]})):
+    # Matplotlib measures with its own font although the browser will choose one: that a script is
+    # missing from it says nothing about the page.
+    with (
+        mpl.rc_context(cast("Any", {**_STYLE, "font.sans-serif": ["DejaVu Sans"]})),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(stream, format="svg", metadata={"Date": None}, transparent=True)
     return _inline(stream.getvalue())
 
