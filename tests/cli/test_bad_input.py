@@ -4,27 +4,16 @@ import gzip
 
 import pytest
 
-from graphtide.cli.main import run
-
 EDGES = "source,target\na,b\nb,c\nc,d\nd,a\n"
 STATES = "time,a,b,c,d\n" + "".join(f"{k / 10},{k},{2 * k},{3 * k},{k * k}\n" for k in range(30))
 HEAT = "dx/dt = sum_j A_ij*(x_j - x_i)"
 
 
-@pytest.fixture
-def call(capsys, tmp_path, monkeypatch):
-    """Return a function that runs a command line in a fresh folder and gives code, out, err."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def good_files(tmp_path):
+    """Write a network and states that are as they should be."""
     (tmp_path / "edges.csv").write_text(EDGES)
     (tmp_path / "states.csv").write_text(STATES)
-
-    def run_line(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            run([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return ended.value.code or 0, printed.out, printed.err
-
-    return run_line
 
 
 def refused(call, tmp_path, arguments, *words):

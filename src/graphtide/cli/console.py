@@ -27,12 +27,14 @@ def show_metrics(metrics: Mapping[str, object], *, json: bool, title: str) -> No
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=title, title_justify="left", show_header=False, box=None)
     table.add_column("name", style="bold")
     table.add_column("value", overflow="fold")
     for name, value in metrics.items():
-        table.add_row(name.replace("_", " "), _written(value))
+        # As text, so that a bracket in a name is no markup.
+        table.add_row(name.replace("_", " "), Text(_written(value)))
     Console().print(table)
 
 
@@ -51,7 +53,7 @@ def progress_bar(*, quiet: bool) -> Iterator[Callable[[float, str], None]]:
     if quiet or not console.is_terminal:
         yield lambda _share, _text: None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting", total=1.0)
         yield lambda share, text: progress.update(task, completed=share, description=text)

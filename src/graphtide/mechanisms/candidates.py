@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
-from scipy.sparse import csr_array, diags_array
+from scipy.sparse import csr_array
 
 from graphtide.graph import Graph
 
@@ -68,8 +68,9 @@ def evaluate(candidates: Sequence[Candidate], states: States, graph: Graph) -> n
     adjacency = graph.adjacency
     degree = graph.degree
     inverse = np.divide(1.0, degree, out=np.zeros_like(degree), where=degree != 0)
-    mean = csr_array(diags_array(inverse) @ adjacency)
     ends = _edge_ends(adjacency)
+    parts = (adjacency.data * inverse[ends[0]], adjacency.indices, adjacency.indptr)
+    mean = csr_array(parts, shape=adjacency.shape)  # the same entries, zeros included
     shape = next(iter(states.values())).shape
     result = np.empty((*shape, len(candidates)))
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):

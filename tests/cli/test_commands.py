@@ -1,0 +1,138 @@
+"""The commands as a user runs them: simulate, learn, predict, discover, and close the loop."""
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from graphtide.trajectory import Trajectory
+
+GRAPH = "grid:6:6"
+HEAT = "dx/dt = k*sum_j A_ij*(x_j - x_i)"
+
+
+def figures(outcome):
+    """Return the one JSON object that a command printed, and nothing else there."""
+    code, out, err = outcome
+    assert code == 0, err
+    return json.loads(out)
+
+
+def write_start(path, names, states):
+    rows = [f"{name},{x!r}" for name, x in zip(names, states.tolist(), strict=True)]
+    path.write_text("\n".join(["node,x", *rows]) + "\n")
+
+
+@pytest.fixture
+def simulated(call):
+    figures(
+        call("dynamics", "simulate", HEAT, "--graph", GRAPH, "--param", "k=0.5", "--times",
+             "0:4:81", "--seed", "3", "--out", "states.csv", "--json")
+    )  # fmt: skip
+
+
+def test_one_seed_gives_one_simulation(call, tmp_path):
+    line = ("dynamics", "simulate", "sir", "--graph", "karate", "--times", "0:5:11", "--noise",
+            "0.05", "--json", "--out")  # fmt: skip
+    said = [
+        figures(call(*line, f"{name}.csv", "--seed", seed)) for name, seed in ("a0", "b0", "c1")
+    ]
+    assert said[0]["nodes"] == 34
+    one, same, other = ((tmp_path / f"{name}.csv").read_bytes() for name in "abc")
+    assert one == same != other
+
+
+def test_a_learned_field_predicts_what_the_law_does(call, simulated):
+    learned = figures(
+        call("dynamics", "fit", "states.csv", "--graph", GRAPH, "--out", "run", "--json",
+             "--holdout", "interpolate=0.2,extrapolate=0.2")
+    )  # fmt: skip
+    assert learned["relative_error_interpolation"] < 1e-4
+    assert learned["relative_error_extrapolation"] < 1e-4
+    assert learned["last_value_relative_error_extrapolation"] > 1e-3
+    told = figures(
+        call("dynamics", "predict", "run", "--times", "0:8:5", "--out", "p.csv", "--json")
+    )
+    assert (told["nodes"], told["times"]) == (36, 5)
+    call("dynamics", "simulate", HEAT, "--graph", GRAPH, "--param", "k=0.5", "--times", "0:8:5",
+         "--seed", "3", "--out", "truth.npz")  # fmt: skip
+    predicted, truth = Trajectory.read("p.csv"), Trajectory.read("truth.npz")
+    assert np.abs(predicted.states - truth.states).mean() < 1e-4 * np.abs(truth.states).mean()
+
+
+def test_a_learned_field_predicts_another_graph_from_a_start(call, simulated, tmp_path):
+    call("dynamics", "fit", "states.csv", "--graph", GRAPH, "--out", "run")
+    call("dynamics", "simulate", HEAT, "--graph", "small_world:50:4:0.3", "--param", "k=0.5",
+         "--times", "0:4:9", "--seed", "5", "--out", "truth.csv")  # fmt: skip
+    truth = Trajectory.read("truth.csv")
+    low, high = (float(f(Trajectory.read("states.csv").states)) for f in (np.min, np.max))
+    inside = np.clip(truth.states[0, :, 0], low, high)
+    write_start(tmp_path / "start.csv", truth.names, inside)
+    law = ("--graph", "small_world:50:4:0.3", "--start", "start.csv", "--times", "0:4:9", "--out")
+    call("dynamics", "predict", "run", *law, "p.csv")
+    call("dynamics", "simulate", HEAT, "--param", "k=0.5", *law, "truth.csv")
+    predicted, truth = Trajectory.read("p.csv"), Trajectory.read("truth.csv")
+    assert np.abs(predicted.states - truth.states).mean() < 1e-3 * np.abs(truth.states).mean()
+
+
+def test_a_discovered_law_simulates_the_data_again(call, simulated, tmp_path):
+    found = figures(
+        call("mechanisms", "equation", "states.csv", "--graph", GRAPH, "--out", "law", "--json")
+    )
+    assert found["equation"].startswith("dx/dt = ")
+    assert "sum_j A_ij*(x_j - x_i)" in found["equation"]
+    states = Trajectory.read("states.csv")
+    write_start(tmp_path / "start.csv", states.names, states.states[0, :, 0])
+    code, out, err = call(
+        "dynamics", "simulate", "law/equation.json", "--graph", GRAPH, "--times", "0:4:81",
+        "--start", "start.csv", "--out", "again.csv"
+    )  # fmt: skip
+    assert code == 0, err
+    assert "again.csv" in out
+    again = Trajectory.read("again.csv")
+    assert np.abs(again.states - states.states).mean() < 1e-3 * np.abs(states.states).mean()
+
+
+def test_a_report_is_written_again(call, simulated, tmp_path):
+    call("mechanisms", "equation", "states.csv", "--graph", GRAPH, "--out", "law")
+    page = (tmp_path / "law" / "report.html").read_bytes()
+    (tmp_path / "law" / "report.html").unlink()
+    assert figures(call("report", "law", "--json"))["report"] == "law/report.html"
+    assert (tmp_path / "law" / "report.html").read_bytes() == page
+
+
+def test_untidy_files_just_work(call, simulated, tmp_path):
+    """A byte-order mark, CRLF, gzip, names in any script, a self-loop, holes, a lonely node."""
+    names = ["Łódź", "北京", "a, b", "Ψ", "lonely"]
+    edges = ["source,target,weight", "Łódź,北京,1", '北京,"a, b",2', "Ψ,Ψ,1", '"a, b",Ψ,1']
+    edges.append("lonely,lonely,0")
+    (tmp_path / "edges.csv").write_bytes(("\ufeff" + "\r\n".join(edges) + "\r\n").encode())
+    generator = np.random.default_rng(0)
+    times = np.linspace(0, 3, 40)
+    states = np.exp(-np.outer(times, generator.uniform(0.2, 1.0, 5))) + 1.0
+    rows = ["time," + ",".join(f'"{name}"' for name in names)]
+    rows += [
+        f"{t!r}," + ",".join(map(repr, row))
+        for t, row in zip(times.tolist(), states.tolist(), strict=True)
+    ]
+    rows[5] = rows[5].rsplit(",", 1)[0] + ","
+    (tmp_path / "states.csv.gz").write_bytes(gzip.compress(("\ufeff" + "\r\n".join(rows)).encode()))
+    data = ("states.csv.gz", "--graph", "edges.csv", "--json", "--out")
+    assert figures(call("dynamics", "fit", *data, "run"))["relative_error_train"] < 0.2
+    assert figures(call("mechanisms", "equation", *data, "law"))["nodes_used"] == 5
+    assert "北京" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_doctor_finds_the_machine_in_health(call):
+    assert figures(call("doctor", "--json"))["healthy"] is True
+    code, out, _ = call("doctor")
+    assert code == 0
+    assert "[bench]" in out or "installed" in out
+
+
+@pytest.mark.slow
+def test_the_demonstration_learns_real_data_and_finds_a_known_law(call, tmp_path):
+    told = figures(call("demo", "--out", "demo", "--json"))
+    assert told["relative_error_extrapolation"] < told["last_value_relative_error_extrapolation"]
+    assert (tmp_path / "demo" / "report.html").stat().st_size < 2_000_000
