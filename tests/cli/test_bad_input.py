@@ -143,6 +143,10 @@ def test_bad_calls_of_simulate(call, tmp_path, extra, words):
     refused(call, tmp_path, [*arguments, *extra], *words)
 
 
+def test_an_equation_of_ones_own_needs_times(call, tmp_path):
+    refused(call, tmp_path, ["dynamics", "simulate", "dx/dt = 2*x", "--out", "o.csv"], "--times")
+
+
 @pytest.mark.parametrize(
     ("holdout", "words"),
     [

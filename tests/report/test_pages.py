@@ -7,12 +7,16 @@ import re
 import numpy as np
 import pytest
 
+from graphtide.dynamics.catalogue import CATALOGUE
 from graphtide.dynamics.fit import fit
+from graphtide.equation import Equation
 from graphtide.errors import InputError
 from graphtide.graph import Graph
+from graphtide.mechanisms.candidates import library
 from graphtide.mechanisms.regression import discover
 from graphtide.report import write_report
-from graphtide.report.figures import canvas, svg_of
+from graphtide.report.figures import canvas, formula, svg_of
+from graphtide.report.mechanisms_equation import law_picture
 from graphtide.report.network import moving_network, positions
 from graphtide.run import Run
 from graphtide.trajectory import Trajectory
@@ -20,7 +24,6 @@ from graphtide.trajectory import Trajectory
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    from graphtide.dynamics.catalogue import CATALOGUE
     from graphtide.dynamics.simulate import simulate
 
     graph = Graph.from_source("small_world:30:4:0.3", seed=0)
@@ -75,6 +78,21 @@ def test_names_cannot_break_out_of_the_page(tmp_path):
     drawn = moving_network(states, caption="", finding="")
     assert "<" not in drawn.payload
     assert json.loads(drawn.payload)["names"] == ["</script><b>", "a"]
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_every_law_of_the_catalogue_can_be_typeset(name):
+    law = CATALOGUE[name].equation
+    picture = law_picture(law)
+    assert picture.startswith("<svg")
+    assert formula(law.latex_lines()).startswith("<svg")
+
+
+@pytest.mark.parametrize("variables", [("x",), ("S", "I")])
+def test_every_candidate_term_can_be_typeset(variables):
+    for candidate in library(variables, "mean"):
+        laws = {name: [(-2.5e-7, candidate.text, None)] for name in variables}
+        assert law_picture(Equation.from_terms(variables, laws)).startswith("<svg")
 
 
 def test_names_in_any_script_reach_the_picture():

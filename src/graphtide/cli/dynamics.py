@@ -38,7 +38,12 @@ StatesArgument = Annotated[
     ),
 ]
 TimesText = Annotated[
-    str, typer.Option("--times", help="START:STOP:COUNT, or a file with one time a line.")
+    str,
+    typer.Option(
+        "--times",
+        help="START:STOP:COUNT, or a file with one time a line. "
+        "A law of the catalogue has times of its own.",
+    ),
 ]
 
 
@@ -52,9 +57,9 @@ def simulate(
             "'dx/dt = sum_j A_ij*(x_j - x_i)'.",
         ),
     ],
-    times: TimesText,
     out: Annotated[Path, typer.Option(metavar="FILE", help="Table to write (.csv, .npz, .nc).")],
     graph: GraphOption = "single",
+    times: TimesText | None = None,
     start: Annotated[
         Path | None, typer.Option(metavar="FILE", help="States at the first time: node,x[,y...].")
     ] = None,
@@ -73,7 +78,7 @@ def simulate(
     """Simulate an equation on a graph and write the states at the times asked for."""
     import time
 
-    from graphtide.dynamics.catalogue import resolve
+    from graphtide.dynamics.catalogue import default_times, resolve
     from graphtide.dynamics.simulate import simulate as simulate_equation
     from graphtide.graph import Graph
     from graphtide.trajectory import parse_times, read_start
@@ -81,7 +86,7 @@ def simulate(
     began = time.perf_counter()
     law = resolve(equation).with_parameters(**parse_assignments(param or [], option="--param"))
     network = Graph.from_source(graph, directed=directed, seed=seed)
-    when = parse_times(times)
+    when = default_times(law) if times is None else parse_times(times)
     first = None if start is None else read_start(start, network, law.variables)
     with progress_bar(quiet=json) as progress:
         progress(0.0, f"simulating {network.node_count} nodes")

@@ -24,7 +24,15 @@ from graphtide.equation import Equation
 from graphtide.errors import InputError
 from graphtide.graph import Graph
 
-__all__ = ["CATALOGUE", "Entry", "entry_of", "ndcn_start", "random_start", "resolve"]
+__all__ = [
+    "CATALOGUE",
+    "Entry",
+    "default_times",
+    "entry_of",
+    "ndcn_start",
+    "random_start",
+    "resolve",
+]
 
 Sampler = Callable[[Graph, np.random.Generator], np.ndarray]
 
@@ -87,6 +95,22 @@ def entry_of(equation: Equation) -> Entry | None:
         if same and entry.equation.variables == equation.variables:
             return entry
     return None
+
+
+def default_times(equation: Equation) -> np.ndarray:
+    """Return times (T,) over which something happens: those of the catalogue's entry.
+
+    Raises:
+        InputError: the equation is none of the catalogue's.
+    """
+    entry = entry_of(equation)
+    if entry is None:
+        raise InputError(
+            "the equation is not one of the catalogue, so its times are not known: give them "
+            "(--times START:STOP:COUNT)"
+        )
+    first, last, count = entry.times
+    return np.linspace(first, last, count)
 
 
 def random_start(equation: Equation, graph: Graph, seed: int = 0) -> np.ndarray:

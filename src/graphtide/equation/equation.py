@@ -267,15 +267,22 @@ class Equation:
             values: put the parameters' values in their places.
             digits: round those values to so many significant digits.
         """
+        sides = self._latex_sides(values=values, digits=digits)
+        if len(sides) == 1:
+            return " = ".join(sides[0])
+        body = " \\\\ ".join(f"{left} &= {right}" for left, right in sides)
+        return f"\\begin{{aligned}} {body} \\end{{aligned}}"
+
+    def latex_lines(self, *, values: bool = False, digits: int | None = None) -> list[str]:
+        """Return the equation of each variable as LaTeX by itself; arguments as for `latex`."""
+        return [" = ".join(sides) for sides in self._latex_sides(values=values, digits=digits)]
+
+    def _latex_sides(self, *, values: bool, digits: int | None) -> list[tuple[str, str]]:
         shown = self._with_values(digits) if values else self
-        lines = [
+        return [
             (f"\\frac{{d{name_latex(name, 'i')}}}{{dt}}", expression_latex(expression))
             for name, expression in zip(shown.variables, shown.expressions, strict=True)
         ]
-        if len(lines) == 1:
-            return f"{lines[0][0]} = {lines[0][1]}"
-        body = " \\\\ ".join(f"{left} &= {right}" for left, right in lines)
-        return f"\\begin{{aligned}} {body} \\end{{aligned}}"
 
     def to_sympy(self) -> dict[str, sympy.Expr]:
         """Return the right-hand sides in SymPy: states x[i], x[j], weights A[i, j], sums over j."""

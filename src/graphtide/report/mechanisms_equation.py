@@ -71,10 +71,7 @@ def equation_page(run: Run) -> Page:
 
 def law_picture(equation: Equation) -> str:
     """Return the law as inline SVG, one line an equation, numbers to three digits."""
-    tex = equation.latex(values=True, digits=3)
-    lines = [line.strip(" ,&") for line in tex.replace("\\\\", "\n").splitlines()]
-    lines = [line for line in lines if line and not line.startswith(("\\begin", "\\end"))]
-    return formula(lines)
+    return formula(equation.latex_lines(values=True, digits=3))
 
 
 def terms_table(run: Run) -> Table:
