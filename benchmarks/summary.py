@@ -1,0 +1,144 @@
+"""Write the README's section of measured figures from the results of the benchmarks.
+
+    python benchmarks/summary.py [--check]
+
+Each sentence is made from the JSON that the named script wrote; `--check` only tells (exit code 1)
+whether the README still says what the results say.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from statistics import mean, median
+
+RESULTS = Path(__file__).parent / "results"
+README = Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+
+def results(name: str) -> dict:
+    """Return what a benchmark wrote."""
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def solvers() -> list[str]:
+    """Say what ode.py, ode_stabilized.py and accuracy.py found."""
+    accuracy = results("accuracy")
+    off = max(abs(o["measured"] - o["promised"]) for o in accuracy["orders"].values())
+    gradients = [v for part in accuracy["gradient_distance"].values() for v in part.values()]
+    lines = [
+        f"Every method has its order: measured within {off:.2f} of what it promises, all "
+        f"{len(accuracy['orders'])}; the gradient modes agree to {max(gradients):.0e} "
+        "(`accuracy.py`)."
+    ]
+    lines += [
+        f"Dormand-Prince 5, forward and backward, {row['nodes']:,} nodes of "
+        f"{row['variables']} variable{'s' if row['variables'] > 1 else ''}: "
+        f"{row['ratio']:.1f} times as fast as torchdiffeq at equal accuracy, "
+        f"{row['field_alone_seconds'] / row['rows'][0]['seconds']:.0%} of the time in the "
+        "field itself (`ode.py`)."
+        for row in results("ode")["dormand_prince5"]
+    ]
+    heat = results("ode_stabilized")
+    trick = heat["ratios"].get("LSODA diagonal", {}).get("ratio")
+    lines.append(
+        f"Heat on {heat['nodes']:,} nodes: Runge-Kutta-Chebyshev is "
+        f"{heat['ratios'][heat['fastest_peer']]['ratio']:.0f} times as fast as the best of "
+        f"SciPy's RK45, LSODA and BDF ({heat['fastest_peer']}) at equal error"
+        + (
+            f"; LSODA told, wrongly, that the Jacobian is diagonal takes {trick:.2f} of our time"
+            if trick
+            else ""
+        )
+        + " (`ode_stabilized.py`)."
+    )
+    return lines
+
+
+def simulation() -> list[str]:
+    """Say what simulate.py found."""
+    content = results("simulate")
+    rhs, growth = content["right_hand_side"], content["growth"]
+    lines = [
+        f"One right-hand side of mutualistic dynamics over {rhs['edges']:,} edges takes "
+        f"{rhs['fused_over_scipy']:.2f} of SciPy's sparse product of the same matrix "
+        f"({rhs['fused_over_scipy_one_thread']:.2f} on one thread); from {growth['edges'][0]:,} to "
+        f"{growth['edges'][-1]:,} edges its time grows as edges^{growth['log_log_slope']:.2f} "
+        "(`simulate.py`)."
+    ]
+    if "very_large" in content:
+        large = content["very_large"]
+        lines.append(
+            f"{large['nodes']:,} nodes with {large['edges']:,} edges are simulated in "
+            f"{large['simulation_seconds']:.0f} s and {large['peak_memory_gib']:.1f} GiB "
+            "(`simulate.py`)."
+        )
+    return lines
+
+
+def learning() -> list[str]:
+    """Say what ndcn.py found."""
+    content = results("ndcn")
+    lines = []
+    for test, words in (("plain", "without noise"), ("noise", "with 5 % noise")):
+        rows = {key: row for key, row in content.items() if key.startswith(f"{test}:")}
+        if not rows:
+            continue
+        parts = []
+        for dynamics in ("heat", "gene", "mutualistic"):
+            mine = [row for key, row in rows.items() if key.split(":")[2] == dynamics]
+            inner = [float(row["interpolate"]) for row in mine]
+            outer = [float(row["extrapolate"]) for row in mine]
+            parts.append(
+                f"{dynamics} {mean(inner):.2g} / {mean(outer):.2g} % "
+                f"(worst {max(inner):.2g} / {max(outer):.2g})"
+            )
+        seconds = [float(row["cpu_seconds"]) for row in rows.values()]
+        lines.append(
+            f"Learning on NDCN's 15 settings {words}, {len(rows)} runs, error of interpolation / "
+            f"extrapolation: {'; '.join(parts)}; {median(seconds):.1f} CPU seconds a fit "
+            f"(largest {max(seconds):.0f}); NDCN's own code errs by 0.6-15 / 0.6-34 % in 54 s "
+            "(`ndcn.py`)."
+        )
+    return lines
+
+
+def discovery() -> list[str]:
+    """Say what discovery.py found."""
+    content = results("discovery")
+    cells = content["cells"]
+    noise = [key.removeprefix("all ") for key in cells if key.startswith("all ")]
+    shares = ", ".join(f"{100 * cells[f'all {n}']['exact']:.0f}" for n in noise)
+    levels = ", ".join(f"{100 * float(n):g}" for n in noise)
+    count = sum(key.endswith(f" {noise[0]}") for key in cells) - 1
+    error = 100 * cells["all 0.1"]["median_coefficient_error"]
+    return [
+        f"Discovery over {count} systems, {content['seeds']} seeds each: the exact law in {shares} "
+        f"% of runs at {levels} % noise; median error of the coefficients at 10 % noise "
+        f"{error:.1f} %; {cells['all 0.1']['median_seconds']:.1f} s a run (`discovery.py`)."
+    ]
+
+
+def section() -> str:
+    """Return the section between its marks."""
+    lines = [*solvers(), *simulation(), *learning(), *discovery()]
+    return "\n".join([BEGIN, *(f"- {line}" for line in lines), END])
+
+
+def main() -> None:
+    """Write or check the README."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    options = parser.parse_args()
+    text = README.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    wanted = before + section() + rest.split(END)[1]
+    if options.check:
+        sys.exit("README.md: run python benchmarks/summary.py" if wanted != text else 0)
+    README.write_text(wanted, encoding="utf-8")
+    print(section())
+
+
+if __name__ == "__main__":
+    main()
