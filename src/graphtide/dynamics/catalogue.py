@@ -77,7 +77,9 @@ def resolve(source: str) -> Equation:
     path = Path(source)
     if path.is_dir():
         if not (path / "equation.json").is_file():
-            raise InputError(f"the folder {path} holds no equation.json")
+            learned = (path / "model.json").is_file()
+            hint = "; a learned field is run by: graphtide dynamics predict" if learned else ""
+            raise InputError(f"the folder {path} holds no equation.json{hint}")
         return Equation.read(path / "equation.json")
     if path.is_file() or path.suffix == ".json":
         return Equation.read(path)
