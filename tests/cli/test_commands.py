@@ -2,6 +2,10 @@
 
 import gzip
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -136,3 +140,22 @@ def test_the_demonstration_learns_real_data_and_finds_a_known_law(call, tmp_path
     told = figures(call("demo", "--out", "demo", "--json"))
     assert told["relative_error_extrapolation"] < told["last_value_relative_error_extrapolation"]
     assert (tmp_path / "demo" / "report.html").stat().st_size < 2_000_000
+
+
+def test_an_interrupted_command_says_so_and_leaves_nothing(tmp_path):
+    """Send the signal of Ctrl-C once the process has begun to read its states."""
+    os.mkfifo(tmp_path / "states.csv")
+    command = [sys.executable, "-m", "graphtide", "dynamics", "fit", "states.csv"]
+    process = subprocess.Popen(
+        [*command, "--graph", "karate", "--out", "run"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    with (tmp_path / "states.csv").open("w"):  # opens only when the command opens it, too
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "graphtide: interrupted\n")
+    assert not (tmp_path / "run").exists()

@@ -18,6 +18,9 @@ from graphtide.errors import GraphtideError
 
 __all__ = ["app", "run"]
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, with which typer ends a command without a word."""
+
 app = typer.Typer(
     name="graphtide",
     help="Differential deep learning on graphs: a graph is the space, "
@@ -94,9 +97,11 @@ def run(arguments: list[str] | None = None) -> None:
     except GraphtideError as error:
         typer.echo(f"graphtide: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as ended:
+        if isinstance(ended, SystemExit) and ended.code != INTERRUPTED:
+            raise
         typer.echo("graphtide: interrupted", err=True)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output (head, less) went away: end quietly, as other tools do.
         sys.stderr.close()
