@@ -87,13 +87,7 @@ def select(
             for d in range(len(model.variables))
         ]
         if not explained:
-            fit = fit_path(
-                samples,
-                _changed(fit.model, searches, 1.0),
-                stretches=stretches,
-                paths=fit.paths,
-                passes=FEW_PASSES,
-            )
+            fit = _improved(samples, fit, candidates, searches, stretches)
             continue
         better = None
         tried = [_texts(fit.model)]
@@ -120,6 +114,33 @@ def select(
     )
     fit = fit_path(samples, rounded, stretches=stretches, paths=fit.paths)
     return Selection(fit, near) if fit is not None and fit.misfit <= WITHIN_NOISE else None
+
+
+def _improved(
+    samples: Sequence[Sample],
+    fit: PathFit,
+    candidates: Sequence[Candidate],
+    searches: Sequence[_Search | None],
+    stretches: int,
+) -> PathFit | None:
+    """Return a fit of the searched law; where its path runs off, of laws that bend less."""
+    found = searches
+    for plain, strictness in ((False, 1.0), (False, STRICT), (True, 1.0), (True, STRICT)):
+        if plain and found is searches:  # without a new term with inner parameters
+            found = [
+                None if search is None else _search(fit, d, candidates, [])
+                for d, search in enumerate(searches)
+            ]
+        other = fit_path(
+            samples,
+            _changed(fit.model, found, strictness),
+            stretches=stretches,
+            paths=fit.paths,
+            passes=FEW_PASSES,
+        )
+        if other is not None:
+            return other
+    return None
 
 
 def _charge(readings: float, candidates: int) -> float:
