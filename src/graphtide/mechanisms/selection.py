@@ -34,7 +34,7 @@ WITHIN_NOISE = 1.1
 """Largest mean square of readings minus path, in variances, of a law that explains them."""
 STRETCH = 150
 """Readings in a stretch with its own start."""
-ROUNDS = 6
+ROUNDS = 8
 STRICT = 4.0
 """Charges for a term once the readings are explained, in those of the criterion."""
 ALIKE = 8.0
