@@ -2,9 +2,15 @@
 
 Twelve systems of the catalogue with their default parameters, noise 0 to 20 % of each variable's
 spread, a new Barabasi-Albert graph (100 nodes, 3 links a node), start and noise for each seed. One
-library serves all systems of one variable and one those of several. A run counts as exact when its
-terms are as many as the law's own and span the law on noise-free states (so that linear identities
-of the library do not count against it); a term with inner parameters must have the law's form.
+library serves all systems of one variable and one those of several. Starts are the catalogue's, but
+for the mutualistic law: its constant immigration shows only where abundances are near zero and its
+saturation only where they are large, so three trajectories grow from starts in (0, 0.5). From the
+catalogue's starts in (0, 25) all fall to their fixed points at once, and at 10 % noise the standard
+error of the constant is two thirds of the constant even where the law is known.
+
+A run counts as exact when its terms are as many as the law's own and span the law on noise-free
+states (so that linear identities of the library do not count against it); a term with inner
+parameters must have the law's form.
 
     python benchmarks/discovery.py [--seeds 20] [--systems heat gene] [--noise 0 0.1]
 
@@ -45,12 +51,14 @@ class System:
         stop: last time; the first is 0.
         count: number of times.
         trajectories: how many starts are simulated.
+        starts: (low, high) of uniform random starts; None for the catalogue's.
     """
 
     terms: dict[str, dict[str, float]]
     stop: float
     count: int = 150
     trajectories: int = 1
+    starts: tuple[float, float] | None = None
 
 
 SYSTEMS = {
@@ -66,9 +74,10 @@ SYSTEMS = {
                 "sum_j A_ij*(x_i*x_j/(1 + #*abs(x_i) + #*abs(x_j)))": 0.2,
             }
         },
-        1.0,
+        2.5,
         300,
         3,
+        (0.0, 0.5),
     ),
     "sis": System({"x": {"x": -1.0, "sum_j A_ij*(x_j)": 0.3, "sum_j A_ij*(x_i*x_j)": -0.3}}, 4.0),
     "lotka_volterra": System({"x": {"x": 0.5, "x^2": -0.5, "sum_j A_ij*(x_i*x_j)": -0.05}}, 8.0),
@@ -105,22 +114,35 @@ SYSTEMS = {
 }
 
 
+def simulated(name: str, graph: Graph, seed: int) -> Trajectory:
+    """Return the noise-free states of a system from a random start."""
+    from graphtide.dynamics.catalogue import CATALOGUE
+    from graphtide.dynamics.simulate import simulate
+
+    system, start = SYSTEMS[name], None
+    if system.starts is not None:
+        start = np.random.default_rng([seed, 1]).uniform(*system.starts, (graph.node_count, 1))
+    return simulate(
+        CATALOGUE[name].equation,
+        graph,
+        np.linspace(0, system.stop, system.count),
+        start,
+        seed=seed,
+        relative_tolerance=1e-9,
+        back_end="torch",
+    )
+
+
 def run_one(name: str, noise: float, seed: int) -> dict[str, object]:
     """Simulate a system, find its law, and compare."""
     from graphtide import Graph
-    from graphtide.dynamics.catalogue import CATALOGUE
-    from graphtide.dynamics.simulate import simulate
     from graphtide.mechanisms.regression import discover
 
     system = SYSTEMS[name]
     graph = Graph.from_source("barabasi_albert:100:3", seed=seed)
-    times = np.linspace(0, system.stop, system.count)
-    law = CATALOGUE[name].equation
     clean, noisy = [], []
     for k in range(system.trajectories):
-        states = simulate(
-            law, graph, times, seed=100 * seed + k, relative_tolerance=1e-9, back_end="torch"
-        )
+        states = simulated(name, graph, 100 * seed + k)
         generator = np.random.default_rng([seed, k])
         spread = states.states.std(axis=(0, 1))
         clean.append(states)
@@ -129,9 +151,9 @@ def run_one(name: str, noise: float, seed: int) -> dict[str, object]:
                 states.states + noise * spread * generator.normal(size=states.states.shape)
             )
         )
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     found = discover(noisy, graph, seed=seed, inclusion_repetitions=0)
-    seconds = time.perf_counter() - began
+    seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - worked
     exact, errors = compare(system, clean, graph, found)
     return {
         "system": name,
@@ -141,6 +163,7 @@ def run_one(name: str, noise: float, seed: int) -> dict[str, object]:
         "coefficient_error": float(np.median(errors)) if errors else None,
         "largest_coefficient_error": float(np.max(errors)) if errors else None,
         "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
         "equation": found.equation.text(values=True, digits=4),
     }
 
@@ -249,6 +272,8 @@ def report(rows: list[dict], arguments: argparse.Namespace) -> None:
                 "median_coefficient_error": float(np.median(errors)) if errors else None,
                 "median_seconds": float(np.median([r["seconds"] for r in cell])),
                 "largest_seconds": float(np.max([r["seconds"] for r in cell])),
+                "median_cpu_seconds": float(np.median([r["cpu_seconds"] for r in cell])),
+                "largest_cpu_seconds": float(np.max([r["cpu_seconds"] for r in cell])),
             }
             line += f"{100 * cells[f'{name} {noise:g}']['exact']:>9.0f}"
         print(line)
@@ -257,7 +282,7 @@ def report(rows: list[dict], arguments: argparse.Namespace) -> None:
         print(
             f"noise {100 * noise:g} %: exact {100 * cell['exact']:.1f} %, median coefficient error "
             f"{100 * (cell['median_coefficient_error'] or np.nan):.2g} %, median "
-            f"{cell['median_seconds']:.2f} s, slowest {cell['largest_seconds']:.2f} s"
+            f"{cell['median_cpu_seconds']:.2f} CPU s, slowest {cell['largest_cpu_seconds']:.2f}"
         )
     content = {
         "graphtide": graphtide.__version__,

@@ -9,7 +9,8 @@ from graphtide.dynamics.simulate import simulate
 from graphtide.equation import Equation
 from graphtide.errors import InputError
 from graphtide.graph import Graph
-from graphtide.mechanisms.candidates import evaluate, library
+from graphtide.mechanisms.candidates import evaluate
+from graphtide.mechanisms.library import library
 from graphtide.mechanisms.regression import discover
 from graphtide.run import Run
 from graphtide.trajectory import Trajectory
@@ -92,7 +93,7 @@ def test_candidates_equal_a_plain_double_loop():
         for kind in ("sum", "mean"):
             candidates = library(variables, kind)
             states = {name: generator.uniform(0.1, 2, size=(1, 8)) for name in variables}
-            values = evaluate(candidates, states, graph)[0]
+            values = evaluate(candidates, states, graph)[:, 0]
             start = np.stack([states[name][0] for name in variables], axis=1)
             for p, candidate in enumerate(candidates):
                 others = {name: [(1.0, "1", None)] for name in variables[1:]}
@@ -103,7 +104,7 @@ def test_candidates_equal_a_plain_double_loop():
                     torch.tensor(0.0, dtype=torch.float64), torch.from_numpy(start)
                 )
                 np.testing.assert_allclose(
-                    values[:, p],
+                    values[p],
                     rate[:, 0].detach().numpy(),
                     rtol=1e-10,
                     atol=1e-12,

@@ -12,7 +12,7 @@ from graphtide.dynamics.fit import fit
 from graphtide.equation import Equation
 from graphtide.errors import InputError
 from graphtide.graph import Graph
-from graphtide.mechanisms.candidates import library
+from graphtide.mechanisms.library import library
 from graphtide.mechanisms.regression import discover
 from graphtide.report import write_report
 from graphtide.report.figures import canvas, formula, svg_of

@@ -51,25 +51,32 @@ def node_sandwich(gram: NodeGram, coefficients: np.ndarray) -> np.ndarray:
     return np.sqrt(np.diag(covariance))
 
 
-def roll_out(equation: Equation, sample: Sample) -> np.ndarray | None:
-    """Return the law's own states from the smoothed start at the observed times, (T, N, D).
+def roll_out(
+    equation: Equation, sample: Sample, start: np.ndarray | None = None
+) -> np.ndarray | None:
+    """Return the law's own states at the observed times, (T, N, D).
+
+    Args:
+        equation: the law.
+        sample: times and network.
+        start: shape (N, D); None for the first smoothed states.
 
     None where the law runs off to infinity or some node has no start.
     """
-    start = sample.smoothed.states[0]
-    if np.isnan(start).any():
+    first = sample.smoothed.states[0] if start is None else start
+    if np.isnan(first).any():
         return None
     rhs = equation.compile().on(sample.graph)
     with torch.no_grad():
         try:
             solution = solve(
                 rhs,
-                torch.from_numpy(start.copy()),
+                torch.from_numpy(first.copy()),
                 torch.from_numpy(sample.observed.times.copy()),
                 method="dormand_prince5",
                 relative_tolerance=1e-5,
-                absolute_tolerance=1e-7 * float(np.nanmax(np.abs(start)) + 1e-12),
-                maximum_steps=20_000,
+                absolute_tolerance=1e-7 * float(np.nanmax(np.abs(first)) + 1e-12),
+                maximum_steps=2_000,
             )
         except ComputationError:
             return None

@@ -1,4 +1,4 @@
-"""The library of candidate terms for dx_i/dt = F(x_i) + sum_j A_ij G(x_i, x_j).
+"""Candidate terms for dx_i/dt = F(x_i) + sum_j A_ij G(x_i, x_j).
 
 Each candidate is a text of the equation grammar beside a fast way to evaluate it on whole series.
 A coupling term is a sum over r of a_r(x_i) sum_j A_ij b_r(x_j) where it separates (sparse products
@@ -18,7 +18,7 @@ from scipy.sparse import csr_array
 
 from graphtide.graph import Graph
 
-__all__ = ["Candidate", "Coupling", "Series", "States", "TermSet", "evaluate", "library"]
+__all__ = ["Candidate", "Coupling", "Series", "States", "TermSet", "evaluate"]
 
 Series: TypeAlias = np.ndarray
 """One variable of all nodes at M times, shape (M, N)."""
@@ -40,6 +40,8 @@ class Candidate:
         own: the term of a node's own states.
         separable: pairs of functions of own and of the neighbour's states.
         pair: a function of own and of the neighbour's states that does not separate.
+        inner: inner parameters, each on a scale without bounds (logarithms of positive ones).
+        remake: makes the term anew from other inner parameters, and their number of digits.
     """
 
     text: str
@@ -48,6 +50,26 @@ class Candidate:
     own: Callable[[States], Series] | None = None
     separable: tuple[tuple[Callable[[States], Series], Callable[[States], Series]], ...] = ()
     pair: Callable[[States, States], Series] | None = None
+    inner: tuple[float, ...] = ()
+    remake: Callable[[tuple[float, ...], int | None], Candidate] | None = None
+
+    def moved(self, step: np.ndarray) -> Candidate:
+        """Return the term with its inner parameters moved by a step of their length."""
+        if self.remake is None:
+            return self
+        return self.remake(tuple(float(v + s) for v, s in zip(self.inner, step, strict=True)), None)
+
+    def rounded(self) -> Candidate:
+        """Return the term with inner parameters of four digits."""
+        return self if self.remake is None else self.remake(self.inner, 4)
+
+    def slopes(self) -> list[Candidate]:
+        """Return the term's derivatives by its inner parameters (central differences)."""
+        distance = 1e-3
+        return [
+            _difference(self.moved(distance * unit), self.moved(-distance * unit), 2 * distance)
+            for unit in np.eye(len(self.inner))
+        ]
 
     @property
     def polynomial(self) -> bool:
@@ -55,37 +77,74 @@ class Candidate:
         return not _FUNCTION.search(self.text)
 
 
-def evaluate(candidates: Sequence[Candidate], states: States, graph: Graph) -> np.ndarray:
-    """Return every candidate on a series, shape (M, N, P).
+def _difference(above: Candidate, below: Candidate, distance: float) -> Candidate:
+    """Return (above - below) / distance of two terms of one form."""
+    text = f"{above.coupling}({above.text} - {below.text})/{distance:g}"
+    if above.own is not None and below.own is not None:
+        high, low = above.own, below.own
+        return Candidate(text, 0, own=lambda s: (high(s) - low(s)) / distance)
+    if above.pair is not None and below.pair is not None:
+        more, less = above.pair, below.pair
+        return Candidate(
+            text, 0, above.coupling, pair=lambda s, o: (more(s, o) - less(s, o)) / distance
+        )
+    parts = [
+        *((_scaled(a, 1.0 / distance), b) for a, b in above.separable),
+        *((_scaled(a, -1.0 / distance), b) for a, b in below.separable),
+    ]
+    return Candidate(text, 0, above.coupling, separable=tuple(parts))
+
+
+def _scaled(function: Callable[[States], Series], factor: float) -> Callable[[States], Series]:
+    return lambda states: factor * function(states)
+
+
+def evaluate(
+    candidates: Sequence[Candidate],
+    states: States,
+    graph: Graph,
+    neighbours: States | None = None,
+) -> np.ndarray:
+    """Return every candidate on a series, shape (P, M, N).
 
     Args:
         candidates: P terms.
         states: each variable by name, shape (M, N).
         graph: the network.
+        neighbours: the states that neighbours show; None for the same ones. Moving ``states`` alone
+            gives derivatives with respect to a node's own state.
 
     Cost: one sparse product for each separable part; terms that do not separate hold M x E numbers.
+    A mean is its sum divided by the degree, and is not computed anew where the sum stands before.
     """
     adjacency = graph.adjacency
     degree = graph.degree
     inverse = np.divide(1.0, degree, out=np.zeros_like(degree), where=degree != 0)
     ends = _edge_ends(adjacency)
-    parts = (adjacency.data * inverse[ends[0]], adjacency.indices, adjacency.indptr)
-    mean = csr_array(parts, shape=adjacency.shape)  # the same entries, zeros included
+    there = states if neighbours is None else neighbours
     shape = next(iter(states.values())).shape
-    result = np.empty((*shape, len(candidates)))
+    result = np.empty((len(candidates), *shape))
+    sums: dict[str, int] = {}
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for p, candidate in enumerate(candidates):
             if candidate.own is not None:
-                result[:, :, p] = candidate.own(states)
+                result[p] = candidate.own(states)
                 continue
-            matrix = mean if candidate.coupling == "mean" else adjacency
+            body = candidate.text.removeprefix(candidate.coupling)
+            if candidate.coupling == "mean" and body in sums:
+                result[p] = result[sums[body]] * inverse
+                continue
             if candidate.pair is not None:
-                result[:, :, p] = _edge_sum(candidate.pair, states, matrix, ends)
-                continue
-            result[:, :, p] = sum(
-                own(states) * (matrix @ np.broadcast_to(other(states), shape).T).T
-                for own, other in candidate.separable
-            )
+                result[p] = _edge_sum(candidate.pair, states, there, adjacency, ends)
+            else:
+                result[p] = sum(
+                    own(states) * (adjacency @ np.broadcast_to(other(there), shape).T).T
+                    for own, other in candidate.separable
+                )
+            if candidate.coupling == "mean":
+                result[p] *= inverse
+            else:
+                sums[body] = p
     return result
 
 
@@ -97,6 +156,7 @@ def _edge_ends(adjacency: csr_array) -> tuple[np.ndarray, np.ndarray]:
 def _edge_sum(
     pair: Callable[[States, States], Series],
     states: States,
+    neighbours: States,
     matrix: csr_array,
     ends: tuple[np.ndarray, np.ndarray],
 ) -> Series:
@@ -107,214 +167,11 @@ def _edge_sum(
     if not len(rows):
         return result
     filled = np.flatnonzero(np.diff(matrix.indptr))
-    chunk = max(1, 4_000_000 // len(rows))
+    chunk = max(1, 400_000 // len(rows))
     for begin in range(0, shape[0], chunk):
         part = slice(begin, begin + chunk)
-        here = {name: series[part][:, rows] for name, series in states.items()}
-        there = {name: series[part][:, columns] for name, series in states.items()}
+        here = {name: series[part].take(rows, axis=1) for name, series in states.items()}
+        there = {name: series[part].take(columns, axis=1) for name, series in neighbours.items()}
         messages = pair(here, there) * matrix.data
         result[part][:, filled] = np.add.reduceat(messages, matrix.indptr[filled], axis=1)
     return result
-
-
-def library(
-    variables: Sequence[str], coupling: Literal["sum", "mean"], terms: TermSet = "all"
-) -> list[Candidate]:
-    """Return the candidates for these variables.
-
-    One variable: 14 own terms and 22 pair terms, sums or means as asked. Several variables: all
-    monomials to degree 3, sine and tanh of each, and every pair form both as a sum and as a mean.
-    The polynomial terms are those of either without a function or a quotient.
-    """
-    if len(variables) == 1:
-        candidates = _one_variable(variables[0], coupling)
-    else:
-        candidates = _several_variables(tuple(variables))
-    if terms == "polynomial":
-        return [c for c in candidates if c.polynomial]
-    return candidates
-
-
-def _sigmoid(x: Series) -> Series:
-    return 0.5 * (1.0 + np.tanh(0.5 * x))
-
-
-def _hill(x: Series, exponent: float, half: float = 1.0) -> Series:
-    power = x**exponent
-    return power / (half**exponent + power)
-
-
-_OWN_FORMS: tuple[tuple[str, int, Callable[[Series], Series]], ...] = (
-    ("{x}", 1, lambda x: x),
-    ("{x}^2", 2, lambda x: x**2),
-    ("{x}^3", 3, lambda x: x**3),
-    ("{x}^4", 4, lambda x: x**4),
-    ("sin({x})", 2, np.sin),
-    ("cos({x})", 2, np.cos),
-    ("sin(2*{x})", 3, lambda x: np.sin(2 * x)),
-    ("exp(-abs({x}))", 4, lambda x: np.exp(-np.abs(x))),
-    ("{x}/(1 + abs({x}))", 2, lambda x: x / (1 + np.abs(x))),
-    ("hill({x}, 2)", 2, lambda x: _hill(x, 2)),
-    ("tanh({x})", 2, np.tanh),
-    ("sigmoid({x})", 2, _sigmoid),
-    ("log1p(abs({x}))", 2, lambda x: np.log1p(np.abs(x))),
-)
-
-_NEIGHBOUR_FORMS: tuple[tuple[str, int, Callable[[Series], Series]], ...] = (
-    ("{j}", 1, lambda x: x),
-    ("{j}^2", 2, lambda x: x**2),
-    ("{j}^3", 3, lambda x: x**3),
-    ("sin({j})", 2, np.sin),
-    ("cos({j})", 2, np.cos),
-    ("{j}/(1 + abs({j}))", 2, lambda x: x / (1 + np.abs(x))),
-    ("hill({j}, 2)", 2, lambda x: _hill(x, 2)),
-    ("tanh({j})", 2, np.tanh),
-    ("sigmoid({j})", 2, _sigmoid),
-)
-
-_DIFFERENCE_FORMS: tuple[tuple[str, int, Callable[[Series], Series]], ...] = (
-    ("({j} - {i})^3", 4, lambda d: d**3),
-    ("tanh({j} - {i})", 4, np.tanh),
-    ("exp({j} - {i})", 4, lambda d: np.exp(np.clip(d, -30.0, 30.0))),
-    ("tan({j} - {i})", 4, np.tan),
-)
-
-
-def _one_variable(x: str, coupling: Literal["sum", "mean"]) -> list[Candidate]:
-    names = {"x": x, "i": f"{x}_i", "j": f"{x}_j"}
-
-    def this(states: States) -> Series:
-        return states[x]
-
-    def one(states: States) -> Series:
-        return np.ones_like(states[x])
-
-    def pair_term(text: str, complexity: int, *parts: object) -> Candidate:
-        body = text.format(**names)
-        return Candidate(
-            f"{coupling}_j A_ij*({body})",
-            complexity + 2,
-            coupling,
-            separable=parts,  # pyright: ignore[reportArgumentType]
-        )
-
-    terms = [Candidate("1", 1, own=one)]
-    for text, complexity, function in _OWN_FORMS:
-        terms.append(Candidate(text.format(**names), complexity, own=_of_variable(x, function)))
-    if coupling == "sum":
-        terms.append(Candidate("k_i", 3, "sum", separable=((one, one),)))
-    terms += [
-        pair_term("{j} - {i}", 3, (one, this), (lambda s: -s[x], one)),
-        pair_term("{i}*{j}", 3, (this, this)),
-        pair_term("{i}*{j}^2", 4, (this, lambda s: s[x] ** 2)),
-        pair_term("{i}^2*{j}", 4, (lambda s: s[x] ** 2, this)),
-        pair_term(
-            "sin({j} - {i})",
-            4,
-            (lambda s: np.cos(s[x]), lambda s: np.sin(s[x])),
-            (lambda s: -np.sin(s[x]), lambda s: np.cos(s[x])),
-        ),
-        pair_term("{i}*{j}/(1 + abs({j}))", 5, (this, lambda s: s[x] / (1 + np.abs(s[x])))),
-        pair_term("{i}*hill({j}, 2)", 5, (this, lambda s: _hill(s[x], 2))),
-    ]
-    for text, complexity, function in _NEIGHBOUR_FORMS:
-        terms.append(pair_term(text, complexity, (one, _of_variable(x, function))))
-    for text, complexity, function in _DIFFERENCE_FORMS:
-        body = text.format(**names)
-        terms.append(
-            Candidate(
-                f"{coupling}_j A_ij*{_bracketed(body)}",
-                complexity + 2,
-                coupling,
-                pair=_of_difference(x, function),
-            )
-        )
-    terms.append(
-        Candidate(
-            f"{coupling}_j A_ij*({x}_i*{x}_j/(1 + abs({x}_i) + abs({x}_j)))",
-            8,
-            coupling,
-            pair=lambda here, there: here[x] * there[x] / (1 + np.abs(here[x]) + np.abs(there[x])),
-        )
-    )
-    return terms
-
-
-def _bracketed(body: str) -> str:
-    return f"({body})"
-
-
-def _of_variable(x: str, function: Callable[[Series], Series]) -> Callable[[States], Series]:
-    return lambda states: function(states[x])
-
-
-def _of_difference(
-    x: str, function: Callable[[Series], Series]
-) -> Callable[[States, States], Series]:
-    return lambda here, there: function(there[x] - here[x])
-
-
-def _several_variables(variables: tuple[str, ...]) -> list[Candidate]:
-    first = variables[0]
-
-    def one(states: States) -> Series:
-        return np.ones_like(states[first])
-
-    terms = [Candidate("1", 1, own=one)]
-    for exponents in _monomials(len(variables), 3):
-        text = "*".join(
-            name if power == 1 else f"{name}^{power}"
-            for name, power in zip(variables, exponents, strict=True)
-            if power
-        )
-        terms.append(Candidate(text, sum(exponents), own=_monomial(variables, exponents)))
-    for x in variables:
-        terms.append(Candidate(f"sin({x})", 2, own=_of_variable(x, np.sin)))
-        terms.append(Candidate(f"tanh({x})", 2, own=_of_variable(x, np.tanh)))
-    couplings: tuple[Literal["sum", "mean"], ...] = ("sum", "mean")
-    for coupling in couplings:
-        for x in variables:
-            this = _of_variable(x, lambda value: value)
-            minus = _of_variable(x, np.negative)
-            sine, cosine = _of_variable(x, np.sin), _of_variable(x, np.cos)
-            minus_sine = _of_variable(x, lambda value: -np.sin(value))
-            forms = (
-                (f"{x}_j - {x}_i", 3, ((one, this), (minus, one))),
-                (f"{x}_j", 1, ((one, this),)),
-                (f"sin({x}_j - {x}_i)", 4, ((cosine, sine), (minus_sine, cosine))),
-            )
-            for body, complexity, parts in forms:
-                terms.append(
-                    Candidate(
-                        f"{coupling}_j A_ij*({body})", complexity + 2, coupling, separable=parts
-                    )
-                )
-            for y in variables:
-                other = _of_variable(y, lambda value: value)
-                terms.append(
-                    Candidate(
-                        f"{coupling}_j A_ij*({x}_i*{y}_j)",
-                        5,
-                        coupling,
-                        separable=((this, other),),
-                    )
-                )
-    return terms
-
-
-def _monomials(count: int, degree: int) -> list[tuple[int, ...]]:
-    """Return all exponents of total degree 1 to ``degree``, lower degrees first."""
-    grid = np.indices((degree + 1,) * count).reshape(count, -1).T
-    kept = [tuple(int(e) for e in row) for row in grid if 1 <= row.sum() <= degree]
-    return sorted(kept, key=lambda exponents: (sum(exponents), tuple(-e for e in exponents)))
-
-
-def _monomial(variables: tuple[str, ...], exponents: tuple[int, ...]) -> Callable[[States], Series]:
-    def product(states: States) -> Series:
-        result = np.ones_like(states[variables[0]])
-        for name, power in zip(variables, exponents, strict=True):
-            if power:
-                result = result * states[name] ** power
-        return result
-
-    return product

@@ -46,10 +46,6 @@ class Law:
     log_residual: float
     rivals: tuple[Support, ...]
 
-    def with_terms(self, terms: list[FoundTerm]) -> Law:
-        """Return the law with its terms."""
-        return replace(self, terms=tuple(terms))
-
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
@@ -60,10 +56,11 @@ class Discovery:
         laws: one for each variable.
         candidates: the library that was searched.
         samples: the data made ready.
-        predicted: the law's own roll-out from the first smoothed states, (T, N, D); None where it
+        predicted: the law's own roll-out from the first fitted states, (T, N, D); None where it
             runs off.
         identities: linear relations between candidates that hold on these data.
-        bias_corrected: whether the bootstrap removed the bias of the coefficients.
+        bias_corrected: whether the coefficients are free of the bias of smoothed regressors, being
+            fitted to the readings or corrected by the bootstrap.
         seconds: time of the whole search.
         notes: sentences for a reader.
     """

@@ -1,113 +1,168 @@
 """Inner parameters: exponents, half-saturations, thresholds and slopes inside a term.
 
-Coefficients enter a law linearly and are solved for; a Hill exponent does not. Variable projection
-(Golub and Pereyra, SIAM J. Numer. Anal. 10, 1973) searches the inner parameters alone, the
-coefficients being solved anew for each trial: first on a grid, then by Nelder and Mead's method. A
-law takes such a term only if its inner parameters together pay half of what the search asks of one
-term.
+Coefficients enter a law linearly and are solved for; a Hill exponent does not. Trial values on a
+grid show which forms deserve more; variable projection (Golub and Pereyra, SIAM J. Numer. Anal. 10,
+1973) then fits the inner parameters by Gauss-Newton steps beside a generous set of terms of the
+node's own state, and the search is repeated with the fitted term in the library. A law takes such a
+term only if its inner parameters together pay half of what the search asks of one term.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from graphtide.mechanisms.candidates import Candidate, Coupling, Series, States
+from graphtide.mechanisms.candidates import Candidate
+from graphtide.mechanisms.families import trial_terms
 from graphtide.mechanisms.rows import Sample
-from graphtide.mechanisms.search import ELBOW, residuals_with_each
+from graphtide.mechanisms.search import ELBOW, best_supports
 
-__all__ = ["refine"]
+__all__ = ["Columns", "fitted_terms", "own_polynomials", "refine"]
 
 POLISHED = 3
-"""Families that are polished for each number of terms."""
+"""Forms that are fitted beside each set of terms."""
 LEAST_RESIDUAL = -16.0
 """A law this good (log residual) has no inner parameter left to find."""
+LARGEST_STEP = 0.7
+"""Most that an inner parameter, on its unbounded scale, moves in one step."""
+
+Columns = Callable[[Sequence[Candidate]], np.ndarray]
+"""Makes the rows (R, P) of P terms."""
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
-    """Terms of one form with two inner parameters, their trial values, and how one is made."""
+def fitted_terms(
+    columns: Columns,
+    target: np.ndarray,
+    library: np.ndarray,
+    bases: Sequence[Sequence[int]],
+    trials: Sequence[Sequence[Candidate]],
+) -> list[Candidate]:
+    """Return the most promising terms with their inner parameters fitted.
 
-    grid: tuple[tuple[float, ...], tuple[float, ...]]
-    make: Callable[[float, float], Candidate]
-    positive: tuple[bool, bool]
+    Args:
+        columns: makes rows.
+        target: shape (R,).
+        library: rows of the library, shape (R, P).
+        bases: sets of columns of the library beside which the forms are tried.
+        trials: terms of each form's grid.
+    """
+    flat = [term for form in trials for term in form]
+    form_of = np.repeat(np.arange(len(trials)), [len(form) for form in trials])
+    tried = columns(flat)
+    result = []
+    for base in bases:
+        orthogonal = _orthogonal(library[:, list(base)])
+        residuals = _residuals_with_each(orthogonal, tried, target)
+        order = np.argsort(residuals, kind="stable")
+        forms = list(dict.fromkeys(form_of[order]))[:POLISHED]
+        for form in forms:
+            k = next(k for k in order if form_of[k] == form)
+            result.append(_polished(columns, target, orthogonal, flat[k]))
+    return result
+
+
+def _orthogonal(rows: np.ndarray) -> np.ndarray:
+    usable = rows[:, np.linalg.norm(rows, axis=0) > 0]
+    left, values, _ = np.linalg.svd(usable / np.linalg.norm(usable, axis=0), full_matrices=False)
+    return left[:, values > 1e-9 * values.max(initial=0.0)]
+
+
+def _residuals_with_each(
+    orthogonal: np.ndarray, columns: np.ndarray, target: np.ndarray
+) -> np.ndarray:
+    """Return what is left of the target with a base and one more column, for each column."""
+    residual = target - orthogonal @ (orthogonal.T @ target)
+    left = columns - orthogonal @ (orthogonal.T @ columns)
+    length = np.linalg.norm(left, axis=0)
+    sound = np.isfinite(length) & (length > 1e-6 * np.linalg.norm(columns, axis=0))
+    gain = np.zeros(columns.shape[1])
+    gain[sound] = (residual @ left[:, sound] / length[sound]) ** 2
+    return residual @ residual - gain
+
+
+def _polished(
+    columns: Columns, target: np.ndarray, orthogonal: np.ndarray, term: Candidate
+) -> Candidate:
+    """Fit a term's inner parameters by damped Gauss-Newton steps."""
+    residual = target - orthogonal @ (orthogonal.T @ target)
+    best, best_value, damping = term, np.inf, 1.0
+    step = np.zeros(len(term.inner))
+    for _ in range(25):
+        rows = columns([term, *term.slopes()])
+        rows = rows - orthogonal @ (orthogonal.T @ rows)
+        length = float(rows[:, 0] @ rows[:, 0])
+        value = np.inf
+        if np.isfinite(rows).all() and length > 0:
+            value = float(residual @ residual - (rows[:, 0] @ residual) ** 2 / length)
+        if value < best_value:
+            settled = best_value - value < 1e-7 * value
+            best, best_value, damping = term, value, min(2.0 * damping, 1.0)
+            if settled:
+                break
+            scale = np.linalg.norm(rows, axis=0) + 1e-300
+            found = np.linalg.lstsq(rows / scale, residual, rcond=1e-10)[0] / scale
+            # The slopes' coefficients are the step times the term's present coefficient.
+            step = found[1:] / ((rows[:, 0] @ residual) / length or 1e-300)
+            step *= min(1.0, LARGEST_STEP / max(np.abs(step).max(), 1e-300))
+        else:
+            damping /= 3.0
+            if damping < 0.02:
+                break
+        term = best.moved(damping * step)
+    return best
+
+
+def own_polynomials(candidates: Sequence[Candidate]) -> list[int]:
+    """Return the numbers of the terms that are a constant or a power of the node's own state."""
+    return [p for p, c in enumerate(candidates) if c.coupling == "none" and c.polynomial]
 
 
 def refine(
     samples: Sequence[Sample],
     d: int,
-    terms: list[Candidate],
-    shorter: Sequence[list[Candidate]] = (),
-) -> tuple[list[Candidate], float]:
-    """Return the terms with a term of fitted inner parameters where that explains enough more.
+    candidates: Sequence[Candidate],
+    supports: Sequence[Sequence[int]],
+    chosen: Sequence[int],
+) -> list[Candidate]:
+    """Return the weak form's law with a term of fitted inner parameters where that pays.
 
     Args:
         samples: the data.
         d: number of the variable whose law it is.
-        terms: the law found so far.
-        shorter: smaller laws to which such a term may be added instead.
+        candidates: the library.
+        supports: the best set of candidates of each size.
+        chosen: the set found so far.
 
     Returns:
-        The terms, and the log of the share of the target they leave unexplained.
+        The terms.
     """
-    columns, target = _rows(samples, d, terms)
-    best = _log_residual(columns, target)
+    library, target = _rows(samples, d, candidates)
+    best = _log_residual(library[:, list(chosen)], target)
+    result = [candidates[p] for p in chosen]
     if best < LEAST_RESIDUAL:
-        return terms, best
-    families = _families(samples)
-    trials = [
-        (family, values, family.make(*values))
-        for family in families
-        for values in itertools.product(*family.grid)
-    ]
-    tried, _ = _rows(samples, d, [candidate for _, _, candidate in trials])
-    result, best_score = (terms, best), best + ELBOW * len(terms)
-    for bases in _bases_by_size(terms, shorter):
-        grid = [
-            np.log(residuals_with_each(_rows(samples, d, base)[0], tried, target)) for base in bases
-        ]
-        for number, k in _most_promising(np.array(grid), trials):
-            base, (family, values, _) = bases[number], trials[k]
-            refined = [*base, _polish(samples, d, base, family, values, target)]
-            residual = _log_residual(_rows(samples, d, refined)[0], target)
-            # The inner parameters together cost half as much as one more term; what a residual
-            # at round-off still falls by is worth nothing.
-            score = max(residual, LEAST_RESIDUAL) + ELBOW * (len(refined) + 0.5)
+        return result
+
+    def columns(terms: Sequence[Candidate]) -> np.ndarray:
+        return _rows(samples, d, terms)[0]
+
+    bases = [own_polynomials(candidates)]
+    best_score = best + ELBOW * len(chosen)
+    others = sorted({p for support in [*supports, *bases] for p in support})
+    for term in fitted_terms(columns, target, library, bases, trial_terms(samples)):
+        rows = np.column_stack([library[:, others], columns([term])])
+        gram, cross = rows.T @ rows, rows.T @ target
+        for support in best_supports(gram, cross, float(target @ target))[1:]:
+            if len(others) not in support.terms:
+                continue
+            kept = [others[p] for p in support.terms if p < len(others)]
+            # What a residual at round-off still falls by is worth nothing.
+            score = max(support.log_residual, LEAST_RESIDUAL) + ELBOW * (len(kept) + 1.5)
             if score < best_score:
-                result, best_score = (refined, residual), score
+                exact = _polished(columns, target, _orthogonal(library[:, kept]), term)
+                result = [*(candidates[p] for p in kept), exact.rounded()]
+                best_score = score
     return result
-
-
-def _most_promising(
-    grid: np.ndarray, trials: list[tuple[Family, tuple[float, float], Candidate]]
-) -> list[tuple[int, int]]:
-    """Return (base, trial) of the families that are best on the grid, each at its best place.
-
-    The grid is coarse, so that the right family need not be the first before it is polished.
-    """
-    best: dict[int, tuple[float, int, int]] = {}
-    for number, values in enumerate(grid):
-        for k, value in enumerate(values):
-            known = best.get(id(trials[k][0]))
-            if known is None or value < known[0]:
-                best[id(trials[k][0])] = (float(value), number, k)
-    return [(number, k) for _, number, k in sorted(best.values())[:POLISHED]]
-
-
-def _bases_by_size(
-    terms: list[Candidate], shorter: Sequence[list[Candidate]]
-) -> list[list[list[Candidate]]]:
-    """Return the laws to which one more term may be added: parts of the law, and shorter laws."""
-    by_size: list[list[list[Candidate]]] = [[] for _ in terms]
-    for size in range(len(terms)):
-        by_size[size] = [list(part) for part in itertools.combinations(terms, size)]
-    for law in shorter:
-        if len(law) < len(terms) and {c.text for c in law} - {c.text for c in terms}:
-            by_size[len(law)].append(law)
-    return by_size
 
 
 def _rows(
@@ -122,10 +177,9 @@ def _rows(
         floor = 0.01 * np.median(moving) if moving.size else 1.0
         weight = 1.0 / np.sqrt(np.maximum(energy, floor))
         lefts.append((left * weight).ravel())
-        columns = np.empty((left.size, 0))
-        if terms:
-            columns = (sample.rows(terms) * weight[:, None]).reshape(left.size, len(terms))
-        rows.append(columns)
+        columns = sample.rows(terms) * weight[:, None]
+        columns[:, :, ~np.isfinite(columns).all(axis=(0, 1))] = 0.0
+        rows.append(columns.reshape(left.size, len(terms)))
     return np.concatenate(rows), np.concatenate(lefts)
 
 
@@ -134,134 +188,3 @@ def _log_residual(columns: np.ndarray, target: np.ndarray) -> float:
     if columns.shape[1]:
         residual = target - columns @ np.linalg.lstsq(columns, target, rcond=None)[0]
     return float(np.log(max((residual**2).sum() / (target**2).sum(), 1e-11)))
-
-
-def _polish(
-    samples: Sequence[Sample],
-    d: int,
-    base: list[Candidate],
-    family: Family,
-    values: tuple[float, float],
-    target: np.ndarray,
-) -> Candidate:
-    """Fit the inner parameters from a point of the grid; four digits are kept."""
-    from scipy.optimize import minimize
-
-    base_columns = _rows(samples, d, base)[0]
-
-    def made(point: np.ndarray) -> Candidate:
-        numbers = [
-            float(f"{np.exp(p) if positive else p:.4g}")
-            for p, positive in zip(point, family.positive, strict=True)
-        ]
-        return family.make(*numbers)
-
-    def objective(point: np.ndarray) -> float:
-        column, _ = _rows(samples, d, [made(point)])
-        if not np.isfinite(column).all():
-            return 0.0
-        return _log_residual(np.column_stack([base_columns, column]), target)
-
-    start = np.array(
-        [np.log(v) if positive else v for v, positive in zip(values, family.positive, strict=True)]
-    )
-    found = minimize(
-        objective, start, method="Nelder-Mead", options={"maxfev": 80, "xatol": 1e-4, "fatol": 1e-5}
-    )
-    return made(found.x)
-
-
-def _families(samples: Sequence[Sample]) -> list[Family]:
-    """Return the families for these data: trial values follow the range that was visited."""
-    variables = samples[0].observed.variables
-    mean = any(
-        np.ptp(sample.graph.degree) > 0 for sample in samples
-    )  # on a regular graph a mean is a sum
-    couplings: tuple[Coupling, ...] = ("none", "sum", "mean") if mean else ("none", "sum")
-    families = []
-    for d, x in enumerate(variables):
-        visited = np.concatenate(
-            [np.abs(sample.grid[:, sample.usable, d]).ravel() for sample in samples]
-        )
-        scale = np.quantile(visited, [0.2, 0.5, 0.8])
-        scale = tuple(float(f"{max(v, 1e-6):.3g}") for v in scale)
-        signed = np.concatenate([sample.grid[:, sample.usable, d].ravel() for sample in samples])
-        centres = tuple(float(f"{v:.3g}") for v in np.quantile(signed, [0.1, 0.35, 0.65, 0.9]))
-        width = max(float(np.quantile(signed, 0.9) - np.quantile(signed, 0.1)), 1e-6)
-        slopes = tuple(float(f"{s / width:.3g}") for s in (3.0, 8.0, 20.0))
-        for coupling in couplings:
-            for factor in (False, True):
-                if coupling == "none" and factor:
-                    continue
-                families.append(
-                    Family(
-                        ((1.0, 2.0, 4.0), scale),
-                        _saturating(x, coupling, factor=factor),
-                        (True, True),
-                    )
-                )
-            families.append(Family((slopes, centres), _threshold(x, coupling), (True, False)))
-            if coupling != "none":
-                rates = tuple(float(f"{r / scale[1]:.3g}") for r in (0.05, 0.3, 1.5))
-                families.append(
-                    Family((rates, rates), _shared_saturation(x, coupling), (True, True))
-                )
-    return families
-
-
-def _saturating(x: str, coupling: Coupling, *, factor: bool) -> Callable[[float, float], Candidate]:
-    """Return a maker of Hill terms x^h / (K^h + x^h), perhaps times the node's own state."""
-
-    def make(exponent: float, half: float) -> Candidate:
-        def hill(value: Series) -> Series:
-            with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-                power = (np.maximum(value, 0.0) / half) ** exponent
-                return power / (1.0 + power)
-
-        inside = f"hill({x}{'_j' if coupling != 'none' else ''}, {exponent:g}, {half:g})"
-        return _term(x, coupling, inside, hill, factor=factor)
-
-    return make
-
-
-def _threshold(x: str, coupling: Coupling) -> Callable[[float, float], Candidate]:
-    """Return a maker of sigmoid terms 1 / (1 + exp(-slope (x - threshold)))."""
-
-    def make(slope: float, threshold: float) -> Candidate:
-        def sigmoid(value: Series) -> Series:
-            return 0.5 * (1.0 + np.tanh(0.5 * slope * (value - threshold)))
-
-        name = f"{x}{'_j' if coupling != 'none' else ''}"
-        sign = "-" if threshold >= 0 else "+"
-        inside = f"sigmoid({slope:g}*({name} {sign} {abs(threshold):g}))"
-        return _term(x, coupling, inside, sigmoid, factor=False)
-
-    return make
-
-
-def _shared_saturation(x: str, coupling: Coupling) -> Callable[[float, float], Candidate]:
-    """Return a maker of x_i x_j / (1 + e |x_i| + h |x_j|): gain that both ends saturate."""
-
-    def make(own: float, other: float) -> Candidate:
-        def pair(here: States, there: States) -> Series:
-            return here[x] * there[x] / (1.0 + own * np.abs(here[x]) + other * np.abs(there[x]))
-
-        inside = f"{x}_i*{x}_j/(1 + {own:g}*abs({x}_i) + {other:g}*abs({x}_j))"
-        return Candidate(f"{coupling}_j A_ij*({inside})", 10, coupling, pair=pair)
-
-    return make
-
-
-def _term(
-    x: str, coupling: Coupling, inside: str, function: Callable[[Series], Series], *, factor: bool
-) -> Candidate:
-    def of_states(states: States) -> Series:
-        return function(states[x])
-
-    def own(states: States) -> Series:
-        return states[x] if factor else np.ones_like(states[x])
-
-    if coupling == "none":
-        return Candidate(inside, 6, own=of_states)
-    text = f"{coupling}_j A_ij*({f'{x}_i*{inside}' if factor else inside})"
-    return Candidate(text, 8, coupling, separable=((own, of_states),))

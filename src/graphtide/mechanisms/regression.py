@@ -1,10 +1,11 @@
 """Discovery: the differential equation behind node time series on a network.
 
 dx_i/dt = F(x_i) + sum_j A_ij G(x_i, x_j) with coefficients shared by all nodes. Steps: smooth, take
-the weak form, search supports on the Gram matrix, refine inner parameters, then simulate the found
-law with noise of the size that was seen and fit again (parametric bootstrap): that removes the bias
-which smoothed, noisy regressors leave in the coefficients, and gives standard errors and the share
-of repetitions that choose each term.
+the weak form, search supports on the Gram matrix, then fit the law to the readings by its own path
+and search again on the responses around that path. Where no law explains the readings to within
+their noise, the weak form's law stands: its inner parameters are refined, and it is simulated with
+noise of the size that was seen and fitted again (parametric bootstrap), which removes the bias that
+smoothed regressors leave in the coefficients.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from graphtide.equation import Equation
 from graphtide.errors import ComputationError, InputError
 from graphtide.graph import Graph
 from graphtide.mechanisms.bootstrap import Bootstrap, bootstrap, node_sandwich, roll_out
-from graphtide.mechanisms.candidates import Candidate, TermSet, library
+from graphtide.mechanisms.candidates import Candidate, TermSet
 from graphtide.mechanisms.discovery import Discovery, FoundTerm, Law
 from graphtide.mechanisms.inner import refine
+from graphtide.mechanisms.library import library
 from graphtide.mechanisms.notes import reader_notes
+from graphtide.mechanisms.quasilinear import Model
 from graphtide.mechanisms.rows import Sample, grams, prepare
 from graphtide.mechanisms.search import (
     ELBOW,
+    RELATIVE_FLOOR,
     Support,
     best_supports,
     chosen_size,
@@ -33,10 +37,15 @@ from graphtide.mechanisms.search import (
     rivals,
     simplest,
 )
+from graphtide.mechanisms.selection import Selection, select
 from graphtide.trajectory import Trajectory
 from graphtide.weakform.gram import NodeGram
 
 __all__ = ["discover"]
+
+FEW_REPETITIONS = 4
+LEAST_NOISE = 1e-3
+"""Noise, as a share of the spread, from which on a law is fitted to the readings themselves."""
 
 
 def discover(
@@ -56,8 +65,9 @@ def discover(
         graph: the network of all trajectories; None takes each trajectory's own.
         terms: "all" candidates, or "polynomial" ones only.
         seed: seed of the bootstrap's noise.
-        repetitions: bootstrap fits for bias and standard errors; 0 leaves the bias in and takes the
-            standard errors from the differences between nodes alone.
+        repetitions: bootstrap fits for bias and standard errors where the law is not fitted to the
+            readings themselves; 0 leaves the bias in and takes the standard errors from the
+            differences between nodes alone.
         inclusion_repetitions: bootstrap searches for the inclusion frequencies; 0 gives none.
         progress: called with the share done and what is being done.
 
@@ -75,43 +85,69 @@ def discover(
     variables = samples[0].observed.variables
     report(0.1, "searching")
     candidates, node_grams, supports = _best_library(samples, variables, cast("TermSet", terms))
-    laws: list[Law] = []
-    chosen: list[list[Candidate]] = []
-    for d in range(len(variables)):
-        size = chosen_size(supports[d])
+    sizes = [chosen_size(found) for found in supports]
+    for d, size in enumerate(sizes):
         supports[d][size] = simplest(candidates, node_grams[d], supports[d][size])
-        found = [candidates[p] for p in supports[d][size].terms]
-        residual = supports[d][size].log_residual
-        if terms == "all" and len(variables) == 1:
-            shorter = [[candidates[p] for p in s.terms] for s in supports[d][:size]]
-            found, residual = refine(samples, d, found, shorter)
-        chosen.append(found)
-        laws.append(
-            Law(
-                variable=variables[d],
-                terms=(),
-                supports=tuple(supports[d]),
-                chosen_size=size,
-                log_residual=residual,
-                rivals=tuple(rivals(*node_grams[d].total(), supports[d][size])),
-            )
-        )
+    chosen = [
+        [candidates[p] for p in found[size].terms]
+        for found, size in zip(supports, sizes, strict=True)
+    ]
+    near = [
+        tuple(rivals(*node_grams[d].total(), supports[d][sizes[d]])) for d in range(len(variables))
+    ]
+    inner = terms == "all" and len(variables) == 1
+    report(0.2, "fitting the law to the readings")
+    selection = None
+    if all(chosen) and all(_noisy(sample) for sample in samples):
+        first = tuple(_fit(samples, d, chosen[d])[0] for d in range(len(variables)))
+        model = Model(variables, tuple(map(tuple, chosen)), first)
+        selection = select(samples, candidates, model, inner=inner)
+    if selection is not None:
+        chosen = [list(found) for found in selection.fit.model.terms]
+        near = list(selection.rivals)
+    elif inner:
+        places = [s.terms for s in supports[0]]
+        chosen[0] = refine(samples, 0, candidates, places, places[sizes[0]])
     report(0.4, "estimating errors")
     fits = [_fit(samples, d, chosen[d]) for d in range(len(variables))]
-    equation = _equation(variables, chosen, [fit[0] for fit in fits])
+    residuals = [fit[2] for fit in fits]
+    coefficients = [fit[0] for fit in fits]
+    if selection is not None:
+        coefficients = list(selection.fit.model.coefficients)
+    equation = _equation(variables, chosen, coefficients)
     repeated = bootstrap(
         samples,
         equation,
         chosen,
         candidates,
         seed=seed,
-        repetitions=repetitions,
+        repetitions=_repetitions(samples, repetitions, inclusion_repetitions, selection),
         inclusion_repetitions=inclusion_repetitions,
         report=report,
     )
-    laws = [
-        law.with_terms(_estimates(chosen[d], *fits[d], repeated, d)) for d, law in enumerate(laws)
-    ]
+    laws: list[Law] = []
+    for d, variable in enumerate(variables):
+        texts = [candidate.text for candidate in candidates]
+        if all(term.text in texts for term in chosen[d]) and len(chosen[d]) < len(supports[d]):
+            sizes[d] = len(chosen[d])
+            place = tuple(sorted(texts.index(term.text) for term in chosen[d]))
+            supports[d][sizes[d]] = Support(place, residuals[d])
+        if selection is None:
+            found = _estimates(chosen[d], *fits[d][:2], repeated, d)
+        else:
+            errors = node_sandwich(selection.fit.gram(d), coefficients[d])
+            found = [
+                FoundTerm(
+                    term.text,
+                    float(value),
+                    float(error),
+                    repeated.frequency(d, term.text) if repeated is not None else None,
+                )
+                for term, value, error in zip(chosen[d], coefficients[d], errors, strict=True)
+            ]
+        laws.append(
+            Law(variable, tuple(found), tuple(supports[d]), sizes[d], residuals[d], near[d])
+        )
     equation = Equation.from_terms(
         variables,
         {
@@ -120,7 +156,8 @@ def discover(
         },
     )
     report(0.9, "rolling out")
-    predicted = roll_out(equation, samples[0])
+    start = selection.fit.paths[0][0] if selection is not None else None
+    predicted = roll_out(equation, samples[0], start)
     relations = identities(node_grams[0].total()[0])
     result = Discovery(
         equation=equation,
@@ -129,11 +166,28 @@ def discover(
         samples=tuple(samples),
         predicted=predicted,
         identities=tuple(relations),
-        bias_corrected=repeated is not None,
+        bias_corrected=selection is not None or repeated is not None,
         seconds=time.perf_counter() - began,
         notes=(),
     )
     return result.with_notes(reader_notes(result))
+
+
+def _repetitions(
+    samples: Sequence[Sample], asked: int, inclusion: int, selection: Selection | None
+) -> int:
+    """Return how many repetitions pay: few where there is no bias, or no noise, to measure."""
+    if selection is not None:
+        return inclusion
+    if not any(_noisy(sample) for sample in samples):
+        return max(min(asked, FEW_REPETITIONS), inclusion)
+    return asked
+
+
+def _noisy(sample: Sample) -> bool:
+    """Tell whether every variable has noise to speak of; else the weak form is exact."""
+    spread = np.nanstd(sample.smoothed.states, axis=(0, 1))
+    return bool((sample.smoothed.noise_sd > LEAST_NOISE * spread).all())
 
 
 def _samples(trajectories: Trajectory | Sequence[Trajectory], graph: Graph | None) -> list[Sample]:
@@ -165,11 +219,15 @@ def _best_library(
     kinds: tuple[Literal["sum", "mean"], ...] = ("sum", "mean") if len(variables) == 1 else ("sum",)
     if all(np.ptp(sample.graph.degree) == 0 for sample in samples):
         kinds = ("sum",)
+    together = list({c.text: c for kind in kinds for c in library(variables, kind, terms)}.values())
+    place = {candidate.text: p for p, candidate in enumerate(together)}
+    all_grams = grams(samples, together)
     best: tuple[list[Candidate], list[NodeGram], list[list[Support]]] | None = None
     best_score = np.inf
     for kind in kinds:
         candidates = library(variables, kind, terms)
-        node_grams = grams(samples, candidates)
+        columns = [place[candidate.text] for candidate in candidates]
+        node_grams = [gram.with_columns(columns) for gram in all_grams]
         supports = [best_supports(*gram.total()) for gram in node_grams]
         score = sum(
             found[chosen_size(found)].log_residual + ELBOW * chosen_size(found)
@@ -183,12 +241,12 @@ def _best_library(
 
 def _fit(
     samples: Sequence[Sample], d: int, terms: list[Candidate]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return coefficients and the node-sandwich standard errors of the chosen terms."""
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return the weak form's coefficients, their node-sandwich errors and the log residual."""
     if not terms:
-        return np.empty(0), np.empty(0)
+        return np.empty(0), np.empty(0), 0.0
     gram = grams(samples, terms)[d]
-    matrix, cross, _ = gram.total()
+    matrix, cross, target = gram.total()
     try:
         coefficients = np.linalg.solve(matrix, cross)
     except np.linalg.LinAlgError:
@@ -196,7 +254,9 @@ def _fit(
             "the chosen terms cannot be told apart on these data: "
             + ", ".join(term.text for term in terms)
         ) from None
-    return coefficients, node_sandwich(gram, coefficients)
+    left = target - 2.0 * cross @ coefficients + coefficients @ matrix @ coefficients
+    residual = float(np.log(max(left / target, RELATIVE_FLOOR)))
+    return coefficients, node_sandwich(gram, coefficients), residual
 
 
 def _equation(

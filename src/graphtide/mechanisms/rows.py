@@ -50,10 +50,10 @@ class Sample:
 
     def rows(self, candidates: Sequence[Candidate]) -> np.ndarray:
         """Return the weak rows of candidates, shape (W, usable nodes, P)."""
-        columns = evaluate(candidates, self.states(), self.graph)[:, self.usable]
-        shape = columns.shape
-        flat = self.tests.value @ columns.reshape(shape[0], -1)
-        return flat.reshape(len(flat), *shape[1:])
+        columns = evaluate(candidates, self.states(), self.graph)
+        if len(self.usable) < columns.shape[2]:
+            columns = columns[:, :, self.usable]
+        return np.moveaxis(self.tests.value @ columns, 0, -1)
 
     def with_states(self, states: np.ndarray) -> Sample:
         """Return the sample of other readings (T, N, D) at the same times."""
@@ -74,7 +74,8 @@ def prepare(trajectory: Trajectory, graph: Graph) -> Sample:
         )
     if trajectory.graph is not graph:
         trajectory = trajectory.with_graph(graph)
-    spread = np.nanmax(trajectory.states, axis=0) - np.nanmin(trajectory.states, axis=0)
+    # fmax and fmin pass over missing readings, and a node that has none at all is no matter.
+    spread = np.fmax.reduce(trajectory.states) - np.fmin.reduce(trajectory.states)
     scale = np.nanmax(np.abs(trajectory.states))
     if not np.nanmax(spread) > 1e-12 * max(scale, 1e-300):
         raise InputError("nothing moves: all states are constant, so no law can be seen in them")

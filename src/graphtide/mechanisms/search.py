@@ -29,7 +29,6 @@ __all__ = [
     "best_supports",
     "chosen_size",
     "identities",
-    "residuals_with_each",
     "rivals",
     "simplest",
 ]
@@ -287,30 +286,3 @@ def _reduced(rows: np.ndarray) -> np.ndarray:
                 rows[other] -= rows[other, column] * rows[pivot_row]
         pivot_row += 1
     return rows[:pivot_row]
-
-
-def residuals_with_each(base: np.ndarray, columns: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return the unexplained share of the target with a base and one more column, for each column.
-
-    Args:
-        base: rows of the base terms, shape (R, P).
-        columns: the columns to try, shape (R, Q).
-        target: shape (R,).
-
-    Returns:
-        Shape (Q,); 1 where a column is not finite or adds nothing to the base.
-    """
-    energy = float(target @ target)
-    orthogonal = np.linalg.qr(base)[0] if base.shape[1] else np.empty((len(target), 0))
-    residual = target - orthogonal @ (orthogonal.T @ target)
-    result = np.ones(columns.shape[1])
-    usable = np.isfinite(columns).all(axis=0)
-    tried = columns[:, usable]
-    length = np.linalg.norm(tried, axis=0)
-    left = tried - orthogonal @ (orthogonal.T @ tried)
-    left_length = np.linalg.norm(left, axis=0)
-    sound = left_length > 1e-6 * np.maximum(length, 1e-300)
-    gain = np.zeros(tried.shape[1])
-    gain[sound] = ((left[:, sound].T @ residual) / left_length[sound]) ** 2
-    result[usable] = np.clip((residual @ residual - gain) / energy, RELATIVE_FLOOR, 1.0)
-    return result
