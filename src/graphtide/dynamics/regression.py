@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.sparse import csr_array
 
-from graphtide.dynamics.families import Coefficients, Family, NumericField, aggregate
+from graphtide.dynamics.families import Coefficients, Family, NumericField, network_of
 from graphtide.dynamics.rollout import own_rate, roll_out
 from graphtide.weakform.intervals import Paths, interpolant_paths, model_paths, sharpness
 
@@ -334,20 +334,25 @@ class _Rows:
 
     def design(self, family: Family) -> np.ndarray:
         """Return the integrals of the family's terms, shape (rows, P)."""
+        from graphtide.dynamics.kernels import design
+
         intervals, count = self.pick.shape
         result = np.zeros((intervals, count, family.size))
-        own = family.self_basis.size
+        network = network_of(self.adjacency)
         for path, good in zip(self.paths, self.good, strict=True):
             for place in np.flatnonzero(good):
                 k = path.intervals[place]
-                states = path.states[place]  # (Q, N, D)
-                chosen, weight = states[:, self.pick[k]], path.weights[place]
-                message = aggregate(self.adjacency, family.sender_basis.evaluate(states))
-                message = message[:, self.pick[k]]  # (Q, n, b)
-                receiver = family.receiver_basis.evaluate(chosen) * weight[:, None, None]
-                result[k, :, :own] = np.tensordot(weight, family.self_basis.evaluate(chosen), 1)
-                pair = receiver.transpose(1, 2, 0) @ message.transpose(1, 0, 2)  # (n, a, b)
-                result[k, :, own:] = pair.reshape(count, -1)
+                states = np.ascontiguousarray(path.states[place])  # (Q, N, D)
+                chosen = states[:, self.pick[k]]
+                design(
+                    network,
+                    self.pick[k],
+                    path.weights[place],
+                    np.ascontiguousarray(family.self_basis.evaluate(chosen)),
+                    np.ascontiguousarray(family.receiver_basis.evaluate(chosen)),
+                    np.ascontiguousarray(family.sender_basis.evaluate(states)),
+                    result[k],
+                )
         return result.reshape(-1, family.size)
 
 
