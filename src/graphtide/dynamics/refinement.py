@@ -21,7 +21,7 @@ __all__ = ["refine"]
 
 MEMORY_LIMIT = 4e8
 """Numbers in a Jacobian above which a family is left as the regression found it."""
-TOLERANCE = 1e-6
+TOLERANCE, NOISY_TOLERANCE = 1e-6, 1e-5
 
 
 @dataclass(slots=True)
@@ -49,6 +49,8 @@ def refine(
     if here is None or numbers > MEMORY_LIMIT:
         return candidate
     damping = 1e-8
+    # With noise, a sum of squares that falls by less than the noise of two readings tells nothing.
+    least = 2.0 / len(here.residual) if problem.noisy else 0.02
     for _ in range(jacobians):
         jacobian = _jacobian(family, here, problem)
         if not np.isfinite(jacobian).all():
@@ -77,7 +79,7 @@ def refine(
             here = better
             if share > 0.8:
                 break
-        if here.mean_square > 0.98 * begin:
+        if begin - here.mean_square < least * here.mean_square:
             break
     return judged(replace(candidate, coefficients=here.coefficients), problem)
 
@@ -92,7 +94,7 @@ def _evaluate(family: Family, coefficients: np.ndarray, problem: Problem) -> _St
             sample.times,
             sample.start,
             bound=problem.bound,
-            tolerance=TOLERANCE,
+            tolerance=NOISY_TOLERANCE if problem.noisy else TOLERANCE,
             maximum_steps=10 * len(sample.times) + 600,
         )
         if rollout is None:

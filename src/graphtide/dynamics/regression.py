@@ -22,7 +22,7 @@ from graphtide.dynamics.families import Coefficients, Family, NumericField, netw
 from graphtide.dynamics.rollout import own_rate, roll_out
 from graphtide.weakform.intervals import Paths, interpolant_paths, model_paths, sharpness
 
-__all__ = ["Candidate", "Problem", "Sample", "search"]
+__all__ = ["Candidate", "Problem", "Sample", "judged", "regress", "search"]
 
 Progress = Callable[[float, str], None]
 
@@ -163,7 +163,7 @@ def search(
     for number in range(rounds):
         if progress:
             progress(number / rounds, f"round {number + 1} of {rounds}: {len(active)} families")
-        solved = _regress(problem, active, paths, number)
+        solved = regress(problem, active, paths, number)
         tried = _try_out(judge or problem, solved, number)
         for candidate in tried:
             known = best.get(candidate.family.name)
@@ -228,7 +228,7 @@ def _try_out(problem: Problem, solved: list[Candidate], number: int) -> list[Can
         *(c for c in solved if c.increment_error <= 5.0 * lowest and not c.penalty),
         *sorted(solved, key=lambda c: c.increment_error),
     ]
-    each, total = (4, 40) if problem.noisy else (2, 6 if number == 0 else 5)
+    each, total = (3, 24) if problem.noisy else (2, 6 if number == 0 else 5)
     seen: dict[str, int] = {}
     tried: list[Candidate] = []
     for candidate in order:
@@ -236,7 +236,9 @@ def _try_out(problem: Problem, solved: list[Candidate], number: int) -> list[Can
         if count >= each or len(tried) >= total or (count and not candidate.penalty):
             continue
         seen[candidate.family.name] = count + 1
-        tried.append(judged(candidate, problem, tolerance=1e-4 if number == 0 else 1e-6))
+        tried.append(
+            judged(candidate, problem, tolerance=1e-4 if number == 0 or problem.noisy else 1e-6)
+        )
         if tried[-1].error < EXACT:
             break
     return sorted(tried, key=lambda c: c.error)
@@ -266,7 +268,7 @@ def _paths_of(candidate: Candidate, sample: Sample) -> list[Paths]:
     )
 
 
-def _regress(
+def regress(
     problem: Problem, families: list[Family], paths: list[list[Paths]], number: int
 ) -> list[Candidate]:
     """Solve every family on the paths of this round."""

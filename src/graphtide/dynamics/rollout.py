@@ -33,13 +33,12 @@ Grid = list[list[float]]
 class Rollout:
     """States (T, N, D) at the times asked for, and the sizes of the steps to each of them.
 
-    ``path`` holds the states and slopes at the ends of all steps, shape (steps + 1, 2, N), where
-    the compiled loop for one variable made them.
+    ``path`` holds the states and slopes at the ends of all steps, shape (steps + 1, 2, N, D).
     """
 
     states: np.ndarray
     grid: Grid
-    path: np.ndarray | None = None
+    path: np.ndarray
 
 
 def roll_out(
@@ -68,6 +67,7 @@ def roll_out(
     absolute = tolerance * (high - low) / 10.0
     size = 1e-3 * (times[-1] - times[0])
     states, grid, trials = [state], [], 0
+    path = [np.stack([state, slope])]
     with np.errstate(over="ignore", invalid="ignore"):
         for begin, end in pairwise(times):
             now, sizes = begin, []
@@ -95,11 +95,12 @@ def roll_out(
                     continue
                 now += step
                 state, slope = trial, slopes[-1]
+                path.append(np.stack([state, slope]))
                 sizes.append(float(step))
                 size = max(size, step * factor) if factor > 1.0 else step * factor
             states.append(state)
             grid.append(sizes)
-    return Rollout(np.array(states), grid)
+    return Rollout(np.array(states), grid, np.array(path))
 
 
 def _compiled(
@@ -131,7 +132,7 @@ def _compiled(
     if lost:
         return None
     grid = [part.tolist() for part in np.split(sizes[:taken], ends[:-1])]
-    return Rollout(states[..., None], grid, path[: taken + 1])
+    return Rollout(states[..., None], grid, path[: taken + 1, ..., None])
 
 
 def _table(basis: PiecewiseBasis, lanes: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -166,7 +167,7 @@ def quick_sensitivities(
     from graphtide.dynamics.kernels import sensitivities as compiled
 
     tables = family.tables
-    if rollout.path is None or tables is None:
+    if tables is None:
         return None
     weights, pair = family.split(coefficients)
     sizes = np.array([size for part in rollout.grid for size in part])
@@ -177,7 +178,7 @@ def quick_sensitivities(
         (_table(tables[0]), _table(tables[1]), _table(tables[2])),
         np.array(weights[:, 0]),
         np.array(pair[:, :, 0]),
-        rollout.path,
+        rollout.path[..., 0],
         sizes,
         ends,
         parts,
