@@ -31,7 +31,7 @@ from graphtide.dynamics.prediction import Prediction, integrate, load_field, pre
 from graphtide.dynamics.refinement import refine
 from graphtide.dynamics.regression import EXACT, Candidate, Problem, Sample, search
 from graphtide.dynamics.rollout import roll_out
-from graphtide.dynamics.shooting import corrected, readings_of, shoot
+from graphtide.dynamics.shooting import corrected, independent_share, readings_of, shoot
 from graphtide.errors import ComputationError, InputError
 from graphtide.files import write_bytes
 from graphtide.graph import Graph
@@ -247,11 +247,12 @@ def _chosen(candidates: list[Candidate], problem: Problem) -> Candidate:
 
     Without noise: a roll-out error within twice the best. With noise: a sum of squares above that
     of the richer best one by no more than its further unknowns explain by chance (chi-squared,
-    mean and two standard deviations).
+    mean and two standard deviations). Residuals that hang together in time, as those of real data
+    do, are worth fewer readings.
     """
     if problem.noisy:
         best = min(candidates, key=lambda c: corrected(c, problem))
-        unit = corrected(best, problem) / readings_of(problem)
+        unit = corrected(best, problem) / (readings_of(problem) * independent_share(best, problem))
 
         def near_best(candidate: Candidate) -> bool:
             further = max(best.coefficients.size - candidate.coefficients.size, 1)

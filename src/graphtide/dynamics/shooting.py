@@ -19,7 +19,7 @@ from graphtide.dynamics.regression import Candidate, Problem, Sample, judged, re
 from graphtide.dynamics.rollout import roll_out
 from graphtide.weakform.intervals import step_paths
 
-__all__ = ["corrected", "readings_of", "shoot"]
+__all__ = ["corrected", "independent_share", "readings_of", "shoot"]
 
 SEGMENTS, KEPT, JACOBIANS = (24, 5, 1), (4, 3, 3), (2, 3, 3)
 """Stages: segments, families that enter, Jacobians for each."""
@@ -93,6 +93,31 @@ def corrected(candidate: Candidate, problem: Problem) -> float:
     """Return the mean square residual, corrected for the unknowns that were fitted."""
     share = candidate.coefficients.size / readings_of(problem)
     return candidate.mean_square / max(1.0 - share, 0.1)
+
+
+def independent_share(candidate: Candidate, problem: Problem) -> float:
+    """Return (1 - r) / (1 + r), with r the correlation of residuals with the next ones in time.
+
+    The mean of n readings with such residuals is as uncertain as that of this share of n
+    independent ones (a process of first order); 1 where r is negative or the roll-out is lost.
+    """
+    products, squares = 0.0, 0.0
+    for sample in problem.samples:
+        rollout = roll_out(
+            NumericField(candidate.family, candidate.coefficients, sample.adjacency),
+            sample.times,
+            sample.start,
+            bound=problem.bound,
+            tolerance=QUICK,
+            maximum_steps=10 * len(sample.times) + 600,
+        )
+        if rollout is None:
+            return 1.0
+        residual = (rollout.states - sample.observed) / problem.size
+        products += float(np.nansum(residual[1:] * residual[:-1]))
+        squares += float(np.nansum((residual[1:] ** 2 + residual[:-1] ** 2) / 2))
+    together = min(max(products / squares, 0.0), 0.99) if squares else 0.0
+    return (1.0 - together) / (1.0 + together)
 
 
 def _latest(candidates: list[Candidate]) -> list[Candidate]:
