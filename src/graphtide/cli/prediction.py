@@ -57,6 +57,8 @@ def predict_states(
 def _by_learned_field(
     run: Run, *, times: str | None, start: Path | None, graph: Graph | None
 ) -> tuple[Trajectory, dict[str, object]]:
+    from rich.console import Console
+
     from graphtide.dynamics.fit import load_field, predict
 
     network = run.read_graph() if graph is None else graph
@@ -67,7 +69,15 @@ def _by_learned_field(
         start=None if start is None else read_start(start, network, variables),
         graph=graph,
     )
-    return prediction.trajectory, {"warning": prediction.warning}
+    if prediction.warning is not None:
+        Console(stderr=True, soft_wrap=True).print(
+            f"warning: {prediction.warning}", highlight=False
+        )
+    notes: dict[str, object] = {
+        "outside_share": prediction.outside,
+        "warning": prediction.warning,
+    }
+    return prediction.trajectory, notes
 
 
 def _by_equation(

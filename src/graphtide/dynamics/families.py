@@ -24,7 +24,7 @@ from graphtide.weakform.splines import (
     spline_basis,
 )
 
-__all__ = ["Coefficients", "Family", "NumericField", "aggregate", "families_for"]
+__all__ = ["Coefficients", "Family", "NumericField", "aggregate", "families_for", "network_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +49,15 @@ class Family:
     def size(self) -> int:
         """Unknowns P for each variable."""
         return self.self_basis.size + self.receiver_basis.size * self.sender_basis.size
+
+    @property
+    def tables(self) -> tuple[PiecewiseBasis, PiecewiseBasis, PiecewiseBasis] | None:
+        """The three bases where each is one table of functions of one variable, else None."""
+        found = [table_of(b) for b in (self.self_basis, self.receiver_basis, self.sender_basis)]
+        own, receiver, sender = found
+        if own is None or receiver is None or sender is None:
+            return None
+        return own, receiver, sender
 
     @property
     def roughness(self) -> np.ndarray:
@@ -92,6 +101,15 @@ class NumericField:
         merged = left.transpose(1, 0, 2).reshape(-1, self.variables * rank)
         self._receiver = _Contracted(family.receiver_basis, merged)
         self._sender = _Contracted(family.sender_basis, right[:rank].T)
+        self.network = network_of(adjacency)
+
+    @property
+    def tables(self) -> tuple[PiecewiseBasis, PiecewiseBasis, PiecewiseBasis] | None:
+        """The three contracted functions where each is a table and D is 1, else None."""
+        own, receiver, sender = self._own.table, self._receiver.table, self._sender.table
+        if self.variables > 1 or own is None or receiver is None or sender is None:
+            return None
+        return own, receiver, sender
 
     def __call__(self, states: np.ndarray) -> np.ndarray:
         """Return d(states)/dt for states (..., N, D)."""
@@ -105,17 +123,35 @@ class _Contracted:
 
     def __init__(self, basis: ProductBasis, matrix: np.ndarray) -> None:
         self.basis, self.matrix = basis, matrix
-        self.table: PiecewiseBasis | None = None
-        factor = basis.factors[0]
-        if len(basis.factors) == 1 and isinstance(factor, PiecewiseBasis):
-            columns = basis.index[:, 0]
-            if len(columns) == factor.size and (columns == np.arange(factor.size)).all():
-                self.table = factor.combined(matrix)
+        table = table_of(basis)
+        self.table = None if table is None else table.combined(matrix)
 
     def __call__(self, states: np.ndarray) -> np.ndarray:
         if self.table is not None:
             return self.table.evaluate(states[..., 0])
         return self.basis.evaluate(states) @ self.matrix
+
+
+def table_of(basis: ProductBasis) -> PiecewiseBasis | None:
+    """Return a basis of one variable that is one table and nothing else, or None."""
+    factor = basis.factors[0]
+    if len(basis.factors) > 1 or not isinstance(factor, PiecewiseBasis):
+        return None
+    columns = basis.index[:, 0]
+    plain = len(columns) == factor.size and (columns == np.arange(factor.size)).all()
+    return factor if plain else None
+
+
+def network_of(adjacency: csr_array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return row pointers, columns and entries as copies for compiled loops.
+
+    Indices are unsigned, so that no loop asks whether they count from the end.
+    """
+    return (
+        np.array(adjacency.indptr, dtype=np.uint64),
+        np.array(adjacency.indices, dtype=np.uint64),
+        np.array(adjacency.data, dtype=float),
+    )
 
 
 def aggregate(adjacency: csr_array, values: np.ndarray) -> np.ndarray:

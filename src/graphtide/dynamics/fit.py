@@ -29,8 +29,9 @@ from graphtide.dynamics.holdout import (
 )
 from graphtide.dynamics.prediction import Prediction, integrate, load_field, predict
 from graphtide.dynamics.refinement import refine
-from graphtide.dynamics.regression import EXACT, Candidate, Problem, Sample, judged, search
+from graphtide.dynamics.regression import EXACT, Candidate, Problem, Sample, search
 from graphtide.dynamics.rollout import roll_out
+from graphtide.dynamics.shooting import corrected, independent_share, readings_of, shoot
 from graphtide.errors import ComputationError, InputError
 from graphtide.files import write_bytes
 from graphtide.graph import Graph
@@ -43,8 +44,8 @@ __all__ = ["Fit", "Holdout", "Prediction", "fit", "load_field", "predict"]
 
 NOISE_SHARE = 2e-3
 """Noise below this share of a variable's mean size counts as none."""
-SEGMENTS, KEPT, JACOBIANS = (40, 16, 4, 1), (9, 5, 3, 5), (2, 4, 3, 4)
-"""Stages of the refinement of noisy fits: segments, families that enter, Jacobians for each."""
+SEGMENTS = 40
+"""Segments on which regressions of noisy readings are judged."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,12 +206,12 @@ def _learn(
         return told
 
     if problem.noisy:
-        judge = problem.in_segments(SEGMENTS[0])
+        judge = problem.in_segments(SEGMENTS)
         families = families_for(problem.pooled)
         candidates = search(
-            problem, families, rounds=3, kept=12, judge=judge, progress=part(0.0, 0.3)
+            problem, families, rounds=2, kept=12, judge=judge, progress=part(0.0, 0.3)
         )
-        candidates = _shooting(candidates, problem, part(0.3, 1.0))
+        candidates = shoot(candidates, families, problem, part(0.3, 1.0))
     else:
         families = families_for(problem.pooled)
         candidates = search(problem, families, progress=part(0.0, 0.9))
@@ -241,64 +242,24 @@ def _refined(
     return sorted(result, key=lambda c: c.error)
 
 
-def _shooting(
-    candidates: list[Candidate],
-    problem: Problem,
-    progress: Callable[[float, str], None],
-) -> list[Candidate]:
-    """Refine through roll-outs of noisy readings, over short segments first, then longer ones.
-
-    Each stage goes on with fewer families: those whose mean square, corrected for the number of
-    unknowns, is least and at most three times the best one's. The last stage takes the whole
-    roll-out and the families that do best there, as they were at any stage: where a field can only
-    be roughly right, what follows short segments best need not follow the whole.
-    """
-    everything = list(candidates)
-
-    def refined(chosen: list[Candidate], stage: int) -> list[Candidate]:
-        part, result = problem.in_segments(SEGMENTS[stage]), []
-        for number, candidate in enumerate(chosen):
-            share = (stage + number / len(chosen)) / len(SEGMENTS)
-            name = candidate.family.name
-            progress(share, f"refining '{name}' over {len(part.samples)} segments")
-            begin = judged(candidate, part)
-            result.append(refine(begin, part, jacobians=JACOBIANS[stage]))
-        everything.extend(result)
-        return result
-
-    last = len(SEGMENTS) - 1
-    for stage in range(last):
-        candidates = sorted(candidates, key=lambda c: _corrected(c, problem))[: KEPT[stage]]
-        limit = 3.0 * _corrected(candidates[0], problem)
-        candidates = refined([c for c in candidates if _corrected(c, problem) <= limit], stage)
-    best: dict[str, Candidate] = {}
-    for candidate in (judged(c, problem) for c in everything):
-        known = best.get(candidate.family.name)
-        if known is None or candidate.mean_square < known.mean_square:
-            best[candidate.family.name] = candidate
-    whole = sorted(best.values(), key=lambda c: _corrected(c, problem))
-    limit = 10.0 * _corrected(whole[0], problem)
-    chosen = [c for c in whole[: KEPT[last]] if _corrected(c, problem) <= limit]
-    return sorted(refined(chosen, last) + whole[len(chosen) :], key=lambda c: c.error)
-
-
-def _corrected(candidate: Candidate, problem: Problem) -> float:
-    """Return the mean square residual, corrected for the unknowns that were fitted."""
-    readings = sum(int((~np.isnan(s.observed)).sum()) for s in problem.samples)
-    return candidate.mean_square / max(1.0 - candidate.coefficients.size / readings, 0.1)
-
-
 def _chosen(candidates: list[Candidate], problem: Problem) -> Candidate:
     """Return the plainest candidate about as good as the best that stays in range beyond the data.
 
-    Without noise: a roll-out error within twice the best. With noise: a mean square (corrected for
-    the number of unknowns) above the best one's by no more than its unknowns explain by chance.
+    Without noise: a roll-out error within twice the best. With noise: a sum of squares above that
+    of the richer best one by no more than its further unknowns explain by chance (chi-squared,
+    mean and two standard deviations). Residuals that hang together in time, as those of real data
+    do, are worth fewer readings.
     """
     if problem.noisy:
-        readings = sum(int((~np.isnan(s.observed)).sum()) for s in problem.samples)
-        best = min(candidates, key=lambda c: _corrected(c, problem))
-        limit = _corrected(best, problem) * (1.0 + 4.0 * best.coefficients.size / readings)
-        near = [c for c in candidates if _corrected(c, problem) <= limit]
+        best = min(candidates, key=lambda c: corrected(c, problem))
+        unit = corrected(best, problem) / (readings_of(problem) * independent_share(best, problem))
+
+        def near_best(candidate: Candidate) -> bool:
+            further = max(best.coefficients.size - candidate.coefficients.size, 1)
+            allowed = unit * (further + 2.0 * np.sqrt(2.0 * further))
+            return candidate.mean_square <= best.mean_square + allowed
+
+        near = [c for c in candidates if near_best(c)]
     else:
         limit = 2.0 * candidates[0].error + EXACT
         near = [c for c in candidates if c.error <= limit]

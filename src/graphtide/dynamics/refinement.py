@@ -15,13 +15,13 @@ import numpy as np
 
 from graphtide.dynamics.families import Family, NumericField
 from graphtide.dynamics.regression import Candidate, Problem, judged
-from graphtide.dynamics.rollout import Rollout, roll_out, sensitivities
+from graphtide.dynamics.rollout import Rollout, quick_sensitivities, roll_out, sensitivities
 
 __all__ = ["refine"]
 
 MEMORY_LIMIT = 4e8
 """Numbers in a Jacobian above which a family is left as the regression found it."""
-TOLERANCE = 1e-6
+TOLERANCE, NOISY_TOLERANCE = 1e-6, 1e-5
 
 
 @dataclass(slots=True)
@@ -49,21 +49,24 @@ def refine(
     if here is None or numbers > MEMORY_LIMIT:
         return candidate
     damping = 1e-8
+    # With noise, a sum of squares that falls by less than the noise of two readings tells nothing.
+    least = 2.0 / len(here.residual) if problem.noisy else 0.02
     for _ in range(jacobians):
         jacobian = _jacobian(family, here, problem)
         if not np.isfinite(jacobian).all():
             break
-        scale = np.sqrt(np.mean(jacobian**2, axis=0))
+        gram = jacobian.T @ jacobian
+        scale = np.sqrt(np.diag(gram))
         scale = np.maximum(scale, 1e-10 * scale.max() + 1e-300)
-        orthogonal, upper = np.linalg.qr(jacobian / scale)
-        left, strength, right = np.linalg.svd(upper)
+        power, modes = np.linalg.eigh(gram / np.outer(scale, scale))
+        power = np.maximum(power, 0.0)
         begin = here.mean_square
         for step in range(steps):
-            projected = left.T @ (orthogonal.T @ here.residual)
+            projected = modes.T @ ((jacobian.T @ here.residual) / scale)
             better = None
             for _ in range(6 if step == 0 else 1):
-                filtered = strength * projected / (strength**2 + damping * strength[0] ** 2)
-                change = ((right.T @ filtered) / scale).reshape(here.coefficients.shape)
+                filtered = projected / (power + damping * power[-1])
+                change = ((modes @ filtered) / scale).reshape(here.coefficients.shape)
                 trial = _evaluate(family, here.coefficients + change, problem)
                 if trial is not None and trial.mean_square < here.mean_square:
                     better = trial
@@ -76,7 +79,7 @@ def refine(
             here = better
             if share > 0.8:
                 break
-        if here.mean_square > 0.98 * begin:
+        if begin - here.mean_square < least * here.mean_square:
             break
     return judged(replace(candidate, coefficients=here.coefficients), problem)
 
@@ -91,7 +94,7 @@ def _evaluate(family: Family, coefficients: np.ndarray, problem: Problem) -> _St
             sample.times,
             sample.start,
             bound=problem.bound,
-            tolerance=TOLERANCE,
+            tolerance=NOISY_TOLERANCE if problem.noisy else TOLERANCE,
             maximum_steps=10 * len(sample.times) + 600,
         )
         if rollout is None:
@@ -107,10 +110,20 @@ def _jacobian(family: Family, here: _State, problem: Problem) -> np.ndarray:
     """Return d(roll-out)/dc over all readings, shape (readings, P D); zero where missing."""
     parts = []
     for sample, rollout in zip(problem.samples, here.rollouts, strict=True):
-        part = sensitivities(
-            family, here.coefficients, sample.adjacency, sample.start, rollout.grid
+        part = quick_sensitivities(
+            family,
+            here.coefficients,
+            sample.adjacency,
+            rollout,
+            parts=1 if problem.noisy else 4,
         )
-        part = part / problem.size[:, None]
-        part[np.isnan(sample.observed)] = 0.0
+        if part is None:
+            part = sensitivities(
+                family, here.coefficients, sample.adjacency, sample.start, rollout.grid
+            )
+        part /= problem.size[:, None]
+        missing = np.isnan(sample.observed)
+        if missing.any():
+            part[missing] = 0.0
         parts.append(part.reshape(-1, part.shape[-1]))
     return np.concatenate(parts)

@@ -18,11 +18,11 @@ from itertools import pairwise
 import numpy as np
 from scipy.sparse import csr_array
 
-from graphtide.dynamics.families import Coefficients, Family, NumericField, aggregate
+from graphtide.dynamics.families import Coefficients, Family, NumericField, network_of
 from graphtide.dynamics.rollout import own_rate, roll_out
 from graphtide.weakform.intervals import Paths, interpolant_paths, model_paths, sharpness
 
-__all__ = ["Candidate", "Problem", "Sample", "search"]
+__all__ = ["Candidate", "Problem", "Sample", "judged", "regress", "search"]
 
 Progress = Callable[[float, str], None]
 
@@ -163,7 +163,7 @@ def search(
     for number in range(rounds):
         if progress:
             progress(number / rounds, f"round {number + 1} of {rounds}: {len(active)} families")
-        solved = _regress(problem, active, paths, number)
+        solved = regress(problem, active, paths, number)
         tried = _try_out(judge or problem, solved, number)
         for candidate in tried:
             known = best.get(candidate.family.name)
@@ -228,7 +228,7 @@ def _try_out(problem: Problem, solved: list[Candidate], number: int) -> list[Can
         *(c for c in solved if c.increment_error <= 5.0 * lowest and not c.penalty),
         *sorted(solved, key=lambda c: c.increment_error),
     ]
-    each, total = (4, 40) if problem.noisy else (2, 6 if number == 0 else 5)
+    each, total = (3, 24) if problem.noisy else (2, 6 if number == 0 else 5)
     seen: dict[str, int] = {}
     tried: list[Candidate] = []
     for candidate in order:
@@ -236,7 +236,9 @@ def _try_out(problem: Problem, solved: list[Candidate], number: int) -> list[Can
         if count >= each or len(tried) >= total or (count and not candidate.penalty):
             continue
         seen[candidate.family.name] = count + 1
-        tried.append(judged(candidate, problem, tolerance=1e-4 if number == 0 else 1e-6))
+        tried.append(
+            judged(candidate, problem, tolerance=1e-4 if number == 0 or problem.noisy else 1e-6)
+        )
         if tried[-1].error < EXACT:
             break
     return sorted(tried, key=lambda c: c.error)
@@ -266,7 +268,7 @@ def _paths_of(candidate: Candidate, sample: Sample) -> list[Paths]:
     )
 
 
-def _regress(
+def regress(
     problem: Problem, families: list[Family], paths: list[list[Paths]], number: int
 ) -> list[Candidate]:
     """Solve every family on the paths of this round."""
@@ -334,20 +336,25 @@ class _Rows:
 
     def design(self, family: Family) -> np.ndarray:
         """Return the integrals of the family's terms, shape (rows, P)."""
+        from graphtide.dynamics.kernels import design
+
         intervals, count = self.pick.shape
         result = np.zeros((intervals, count, family.size))
-        own = family.self_basis.size
+        network = network_of(self.adjacency)
         for path, good in zip(self.paths, self.good, strict=True):
             for place in np.flatnonzero(good):
                 k = path.intervals[place]
-                states = path.states[place]  # (Q, N, D)
-                chosen, weight = states[:, self.pick[k]], path.weights[place]
-                message = aggregate(self.adjacency, family.sender_basis.evaluate(states))
-                message = message[:, self.pick[k]]  # (Q, n, b)
-                receiver = family.receiver_basis.evaluate(chosen) * weight[:, None, None]
-                result[k, :, :own] = np.tensordot(weight, family.self_basis.evaluate(chosen), 1)
-                pair = receiver.transpose(1, 2, 0) @ message.transpose(1, 0, 2)  # (n, a, b)
-                result[k, :, own:] = pair.reshape(count, -1)
+                states = np.ascontiguousarray(path.states[place])  # (Q, N, D)
+                chosen = states[:, self.pick[k]]
+                design(
+                    network,
+                    self.pick[k],
+                    path.weights[place],
+                    np.ascontiguousarray(family.self_basis.evaluate(chosen)),
+                    np.ascontiguousarray(family.receiver_basis.evaluate(chosen)),
+                    np.ascontiguousarray(family.sender_basis.evaluate(states)),
+                    result[k],
+                )
         return result.reshape(-1, family.size)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Paths", "filled", "interpolant_paths", "model_paths", "sharpness"]
+__all__ = ["Paths", "filled", "interpolant_paths", "model_paths", "sharpness", "step_paths"]
 
 STEP_COUNTS = np.array([4, 8, 16, 32, 64])
 GAUSS_POINTS = 4
@@ -134,6 +134,26 @@ def model_paths(
             path = path + bend[..., None] * defect[:, None]
             result.append(Paths(chosen, path, weights, correction))
     return result
+
+
+def step_paths(
+    sizes: np.ndarray, path: np.ndarray, field: Callable[[np.ndarray], np.ndarray]
+) -> Paths:
+    """Return the paths of a field through the steps of a roll-out of its own, for Simpson's rule.
+
+    Args:
+        sizes: shape (K,), lengths of the steps.
+        path: shape (K + 1, 2, N, D), states and slopes at their ends.
+        field: maps states (..., N, D) to their rates of change.
+    """
+    size = sizes[:, None, None]
+    left, right = path[:-1, 0], path[1:, 0]
+    middle = (left + right) / 2 + size / 8 * (path[:-1, 1] - path[1:, 1])
+    states = np.stack([left, middle, right], axis=1)  # (K, 3, N, D)
+    weights = sizes[:, None] * np.array([1.0, 4.0, 1.0]) / 6.0
+    slopes = np.stack([path[:-1, 1], field(middle), path[1:, 1]], axis=1)
+    along = np.einsum("kq,kqnd->knd", weights, slopes)
+    return Paths(np.arange(len(sizes)), states, weights, along - (right - left))
 
 
 def _integrate(
