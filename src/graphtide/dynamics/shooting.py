@@ -96,12 +96,14 @@ def corrected(candidate: Candidate, problem: Problem) -> float:
 
 
 def independent_share(candidate: Candidate, problem: Problem) -> float:
-    """Return (1 - r) / (1 + r), with r the correlation of residuals with the next ones in time.
+    """Return how many independent readings one reading is worth, from how residuals hang together.
 
-    The mean of n readings with such residuals is as uncertain as that of this share of n
-    independent ones (a process of first order); 1 where r is negative or the roll-out is lost.
+    In time (1 - r) / (1 + r), with r the correlation of residuals with the next ones (a process of
+    first order); over N nodes 1 / (1 + (N - 1) c), with c the mean correlation of two nodes at one
+    time (the design effect of Kish, Survey Sampling, 1965, section 5.4). The mean of n readings is
+    as uncertain as that of this share of n independent ones. 1 where the roll-out is lost.
     """
-    products, squares = 0.0, 0.0
+    products = squares = total = together = 0.0
     for sample in problem.samples:
         rollout = roll_out(
             NumericField(candidate.family, candidate.coefficients, sample.adjacency),
@@ -113,11 +115,16 @@ def independent_share(candidate: Candidate, problem: Problem) -> float:
         )
         if rollout is None:
             return 1.0
-        residual = (rollout.states - sample.observed) / problem.size
-        products += float(np.nansum(residual[1:] * residual[:-1]))
-        squares += float(np.nansum((residual[1:] ** 2 + residual[:-1] ** 2) / 2))
-    together = min(max(products / squares, 0.0), 0.99) if squares else 0.0
-    return (1.0 - together) / (1.0 + together)
+        residual = np.nan_to_num((rollout.states - sample.observed) / problem.size)
+        products += float((residual[1:] * residual[:-1]).sum())
+        squares += float((residual[1:] ** 2 + residual[:-1] ** 2).sum() / 2)
+        total += float((residual**2).sum())
+        together += float((residual.sum(axis=1) ** 2).sum())
+    if not squares:
+        return 1.0
+    in_time = min(max(products / squares, 0.0), 0.99)
+    over_nodes = max(together / total, 1.0)  # 1 + (N - 1) c
+    return (1.0 - in_time) / (1.0 + in_time) / over_nodes
 
 
 def _latest(candidates: list[Candidate]) -> list[Candidate]:
