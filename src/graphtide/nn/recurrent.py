@@ -86,6 +86,9 @@ class PlainCell(nn.Module):
 class ResidualCell(nn.Module):
     """h <- h + f(h, [x, mask, gap]), f a network of one hidden layer.
 
+    The last layer of f starts at a tenth of its usual size: a state that adds up changes would
+    otherwise be far off after a long series, before anything is learned.
+
     Args:
         input_size: D, variables of a reading.
         hidden_size: H, length of the state.
@@ -103,6 +106,9 @@ class ResidualCell(nn.Module):
             nn.Tanh(),
             nn.Linear(width, hidden_size),
         )
+        with torch.no_grad():
+            for parameter in self.change[-1].parameters():
+                parameter.mul_(0.1)
 
     def update(self, state: Tensor, reading: Tensor, mask: Tensor, gap: Tensor) -> Tensor:
         """Return the states after a reading, see `Cell`."""
