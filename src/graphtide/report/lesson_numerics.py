@@ -155,10 +155,12 @@ def _learned(run: Run, networks: pandas.DataFrame) -> Section:
     times = arrays["roll_times"]
     figure, axes = canvas(1, 4, width=10.0, height=2.9)
     truth = arrays["roll_truth"]
+    round_once = np.argsort(np.arctan2(truth[:, 1], truth[:, 0]))
+    orbit_drawn = truth[np.append(round_once, round_once[0])]
     frames = []
     for axis, name in zip(axes, _NAMES, strict=True):
         path = arrays[f"roll_{name}"]
-        axis.plot(truth[:20, 0], truth[:20, 1], color="#cbd2d9", linewidth=4)
+        axis.plot(orbit_drawn[:, 0], orbit_drawn[:, 1], color="#cbd2d9", linewidth=4)
         axis.plot(path[:, 0], path[:, 1], ".", color=NETWORKS[name], markersize=1.6)
         axis.set_title(name)
         axis.set_xlabel("angle q")
@@ -229,6 +231,8 @@ def _halved(frame: pandas.DataFrame) -> Section:
     convergence(right, frame, "steps", "error", (labels[0], "error against the pendulum"))
     for axis in (left, right):
         count_axis(axis, numbers(frame, "steps"))
+    right.set_yscale("linear")
+    right.set_ylim(bottom=0)
     legend(left, "lower left")
     trained = numbers(where(frame, "method", "rk4"), "error")
     caption = (
