@@ -10,6 +10,9 @@ from graphtide.files import write_text
 from graphtide.report.content import Page
 from graphtide.report.demo import demo_page
 from graphtide.report.dynamics_fit import fit_page
+from graphtide.report.lesson_depth import lesson_depth_page
+from graphtide.report.lesson_numerics import lesson_numerics_page
+from graphtide.report.lesson_recurrent import lesson_recurrent_page
 from graphtide.report.mechanisms_equation import equation_page
 from graphtide.run import Run
 
@@ -19,6 +22,9 @@ _BUILDERS: dict[str, Callable[[Run], Page]] = {
     "demo": demo_page,
     "dynamics fit": fit_page,
     "mechanisms equation": equation_page,
+    "lesson depth": lesson_depth_page,
+    "lesson recurrent": lesson_recurrent_page,
+    "lesson numerics": lesson_numerics_page,
 }
 
 
