@@ -1,7 +1,8 @@
 """A learned closed-form field as a PyTorch module: differentiable, for any graph.
 
 dx_i/dt = F(x_i) + sum_j A_ij G(x_i, x_j), F = sum_k f_k phi_k(x_i), G = sum_ab C_ab psi_a(x_i)
-chi_b(x_j): functions of nodes and one sparse product. Outside the range that was seen F and G go on
+chi_b(x_j): functions of nodes and one sparse product. With mean coupling the sum is divided by the
+in-degree k_i = sum_j A_ij. Outside the range that was seen F and G go on
 as straight lines (trigonometric functions as themselves), so that a roll-out stays safe there. With
 the logarithmic transform the same holds of u = log x, and dx/dt = x du/dt.
 """
@@ -17,13 +18,16 @@ from torch import Tensor, nn
 
 from graphtide.dynamics.families import Coefficients, Family
 from graphtide.errors import InputError
-from graphtide.graph import Graph
+from graphtide.graph import Graph, OperatorKind
 from graphtide.vector_field import RightHandSide
 from graphtide.weakform.piecewise import PiecewiseBasis
 from graphtide.weakform.splines import FourierBasis, ProductBasis
 
-__all__ = ["LearnedField", "Transform"]
+__all__ = ["OPERATORS", "Coupling", "LearnedField", "Transform"]
 
+Coupling = Literal["sum", "mean"]
+OPERATORS: Mapping[Coupling, OperatorKind] = {"sum": "adjacency", "mean": "mean_adjacency"}
+"""The graph's matrix by which messages are gathered."""
 Transform = Literal["none", "log"]
 FORMAT_VERSION = 1
 
@@ -35,6 +39,7 @@ class LearnedField(nn.Module):
         family: its three bases.
         coefficients: shape (P, D), float64.
         variables: D names.
+        coupling: "sum" over neighbours, or their "mean".
         transform: "log" if the bases are functions of log x.
         low: smallest value seen of each variable (after the transform), shape (D,).
         high: largest value seen.
@@ -46,6 +51,7 @@ class LearnedField(nn.Module):
         coefficients: Coefficients,
         *,
         variables: tuple[str, ...],
+        coupling: Coupling = "sum",
         transform: Transform = "none",
         low: np.ndarray,
         high: np.ndarray,
@@ -53,6 +59,7 @@ class LearnedField(nn.Module):
         super().__init__()
         own, pair = family.split(coefficients)
         self._variables = variables
+        self.coupling: Coupling = coupling
         self.family, self.transform = family, transform
         self.own = nn.Parameter(torch.tensor(own))  # (f, D)
         self.pair = nn.Parameter(torch.tensor(pair))  # (a, b, D)
@@ -75,7 +82,7 @@ class LearnedField(nn.Module):
 
     def on(self, graph: Graph) -> RightHandSide:
         """Return the right-hand side on one graph."""
-        operator = graph.operator("adjacency", like=self.own)
+        operator = graph.operator(OPERATORS[self.coupling], like=self.own)
 
         def right_hand_side(time: Tensor, states: Tensor) -> Tensor:  # noqa: ARG001
             values = states.log() if self.transform == "log" else states
@@ -145,6 +152,7 @@ class LearnedField(nn.Module):
             "family": self.family.name,
             "complexity": self.family.complexity,
             "variables": list(self.variables),
+            "coupling": self.coupling,
             "transform": self.transform,
             "bases": factors,
         }
@@ -182,6 +190,7 @@ class LearnedField(nn.Module):
                 family,
                 np.concatenate([own, pair.reshape(-1, len(variables))]),
                 variables=variables,
+                coupling=cast("Coupling", description["coupling"]),
                 transform=cast("Transform", description["transform"]),
                 low=tensors["low"],
                 high=tensors["high"],

@@ -19,7 +19,7 @@ import pandas
 import torch
 
 from graphtide.dynamics.families import NumericField, families_for
-from graphtide.dynamics.fields import LearnedField, Transform
+from graphtide.dynamics.fields import OPERATORS, Coupling, LearnedField, Transform
 from graphtide.dynamics.holdout import (
     Holdout,
     last_value,
@@ -44,6 +44,8 @@ __all__ = ["Fit", "Holdout", "Prediction", "fit", "load_field", "predict"]
 
 NOISE_SHARE = 2e-3
 """Noise below this share of a variable's mean size counts as none."""
+MISFIT = 1e-3
+"""Roll-out error from which on sums over neighbours are doubted, and means tried."""
 SEGMENTS = 40
 """Segments on which regressions of noisy readings are judged."""
 
@@ -151,11 +153,14 @@ def fit(
     roles = tuple(_roles(chosen, t, seed) for t in observed)
     training = [t.select(r == "train") for t, r in zip(observed, roles, strict=True)]
     kept = _transform(transform, training, graphs, exact_start, seed)
-    problem, candidates, winner = _learn(training, graphs, kept, exact_start, seed, progress)
+    coupling, problem, candidates, winner = _learn_coupling(
+        training, graphs, kept, exact_start, seed, progress
+    )
     learned = LearnedField(
         winner.family,
         winner.coefficients,
         variables=observed[0].variables,
+        coupling=coupling,
         transform=kept,
         low=problem.low,
         high=problem.high,
@@ -169,6 +174,7 @@ def fit(
         **_errors(observed, predicted, roles),
         "family": winner.family.name,
         "unknowns": winner.coefficients.size,
+        "coupling": coupling,
         "transform": kept,
         "noise": [float(n) for n in problem.noise],
         "seconds": seconds,
@@ -186,6 +192,37 @@ def fit(
     return Fit(learned, metrics, table, graphs, observed, predicted, roles)
 
 
+def _learn_coupling(
+    training: Sequence[Trajectory],
+    graphs: Sequence[Graph],
+    transform: Transform,
+    exact_start: bool,
+    seed: int,
+    progress: Callable[[float, str], None] | None,
+) -> tuple[Coupling, Problem, list[Candidate], Candidate]:
+    """Learn with sums over neighbours; where those leave a misfit, with means, too.
+
+    Means are kept where they halve the sum of squares.
+    """
+    summed = _learn(training, graphs, transform, exact_start, seed, progress)
+    regular = all(np.ptp(graph.degree) == 0 for graph in graphs)
+    if regular or not _misfits(summed[2], summed[0]):
+        return "sum", *summed
+    try:
+        mean = _learn(training, graphs, transform, exact_start, seed, progress, coupling="mean")
+    except ComputationError:
+        return "sum", *summed
+    if mean[2].mean_square < 0.5 * summed[2].mean_square:
+        return "mean", *mean
+    return "sum", *summed
+
+
+def _misfits(candidate: Candidate, problem: Problem) -> bool:
+    """Return whether a roll-out errs by more than a thousandth, and by more than the noise."""
+    expected = float(np.mean((problem.noise / problem.size) ** 2))
+    return candidate.error > MISFIT and candidate.mean_square > 1.5 * expected
+
+
 def _learn(
     training: Sequence[Trajectory],
     graphs: Sequence[Graph],
@@ -193,9 +230,11 @@ def _learn(
     exact_start: bool,
     seed: int,
     progress: Callable[[float, str], None] | None,
+    *,
+    coupling: Coupling = "sum",
 ) -> tuple[Problem, list[Candidate], Candidate]:
     """Return the problem, the candidates (best first) and the one kept."""
-    samples, noise = _samples(training, graphs, transform, exact_start)
+    samples, noise = _samples(training, graphs, transform, exact_start, coupling)
     problem = Problem(tuple(samples), noise, seed)
 
     def part(begin: float, end: float) -> Callable[[float, str], None]:
@@ -293,6 +332,7 @@ def _samples(
     graphs: Sequence[Graph],
     transform: Transform,
     exact_start: bool,
+    coupling: Coupling,
 ) -> tuple[list[Sample], np.ndarray]:
     """Return the samples and the noise of each variable (zero where there is none to speak of)."""
     readings = [_transformed(t.states, transform) for t in training]
@@ -315,7 +355,7 @@ def _samples(
                     first = begin + 1 if exact_start and begin == 0 else begin
                     smooth_states = filled(t.times[begin:end], smoothed.states)
                     states[first:end] = smooth_states[first - begin :]
-        samples.append(Sample(g.adjacency, t.times, states, r, states[0]))
+        samples.append(Sample(g.matrix(OPERATORS[coupling]), t.times, states, r, states[0]))
     return samples, noise
 
 
@@ -379,8 +419,10 @@ def _transform(
     for name in ("none", "log"):
         shorter = [t.select(slice(0, max(4, round(0.8 * len(t.times))))) for t in training]
         try:
-            problem, _, winner = _learn(shorter, graphs, name, exact_start, seed, None)
-            errors[name] = _forecast_error(problem, winner, training, graphs, name)
+            coupling, problem, _, winner = _learn_coupling(
+                shorter, graphs, name, exact_start, seed, None
+            )
+            errors[name] = _forecast_error(problem, winner, training, graphs, coupling, name)
         except ComputationError:
             errors[name] = np.inf
     return "log" if errors["log"] < errors["none"] else "none"
@@ -391,12 +433,14 @@ def _forecast_error(
     winner: Candidate,
     training: Sequence[Trajectory],
     graphs: Sequence[Graph],
+    coupling: Coupling,
     transform: Transform,
 ) -> float:
     learned = LearnedField(
         winner.family,
         winner.coefficients,
         variables=training[0].variables,
+        coupling=coupling,
         transform=transform,
         low=problem.low,
         high=problem.high,

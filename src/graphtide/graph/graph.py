@@ -207,12 +207,17 @@ class Graph:
         key = (kind, str(like.dtype), str(like.device))
         cached = self._cache.get(key)
         if cached is None:
-            matrix = SparseMatrix.from_scipy(self._matrix(kind))
+            matrix = SparseMatrix.from_scipy(self.matrix(kind))
             cached = matrix.to(device=like.device, dtype=like.dtype)
             self._cache[key] = cached
         return cached  # pyright: ignore[reportReturnType]
 
-    def _matrix(self, kind: OperatorKind) -> csr_array:
+    def matrix(self, kind: OperatorKind = "adjacency") -> csr_array:
+        """Return a matrix of the graph (N, N), float64; kinds as for :meth:`operator`.
+
+        Raises:
+            InputError: the kind is unknown.
+        """
         from scipy.sparse import csr_array, diags_array
 
         if kind == "adjacency":

@@ -73,8 +73,8 @@ def fit_page(run: Run) -> Page:
     halves = Section(
         "The two halves of what was learned",
         (
-            "Each node changes by F of its own state, plus the sum over its neighbours of the edge "
-            "weight times G of both states.",
+            f"Each node changes by F of its own state, plus the {run.read_metrics()['coupling']} "
+            "over its neighbours of G of both states, each counted with the weight of its edge.",
         ),
         (halves_figure(run),),
         notes=(
