@@ -1,0 +1,1 @@
+"""Short lessons: the same small problem, plain, residual and differential."""
