@@ -41,8 +41,8 @@ def field(dimension: int = 3, given: int = 0, **choices) -> MultilayerField:
     torch.manual_seed(0)
     made = MultilayerField(dimension, given, **{"hidden": (12, 10), **choices}).to(DOUBLE)
     with torch.no_grad():
-        for parameter in made.parameters():
-            parameter.mul_(2.0)
+        made.layers[-1].weight.mul_(20.0)
+        made.layers[-1].bias.normal_()
     return made
 
 

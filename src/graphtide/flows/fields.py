@@ -111,6 +111,15 @@ class MultilayerField(nn.Module):
         self.layers = nn.ModuleList(
             nn.Linear(before, after) for before, after in itertools.pairwise(widths)
         )
+        first, last = self.layers[0], self.layers[-1]
+        assert isinstance(first, nn.Linear)
+        assert isinstance(last, nn.Linear)
+        with torch.no_grad():
+            # Standardised points give arguments of unit variance; a uniform weight has b^2 / 3.
+            bound = math.sqrt(3.0 / dimension)
+            first.weight[:, :dimension].uniform_(-bound, bound)
+            last.weight.mul_(0.1)  # a flow begins near the identity
+            last.bias.zero_()
 
     def forward(self, time: Tensor, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """Return f of shape (B, D)."""

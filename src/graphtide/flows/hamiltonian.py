@@ -69,7 +69,12 @@ class Potential(nn.Module):
         self.dimension, self.condition_dimension = dimension, condition_dimension
         self.frequencies = frequencies
         self.ridges = nn.Linear(dimension + condition_dimension + 2 * frequencies, hidden)
-        self.heights = nn.Parameter(torch.randn(hidden) / math.sqrt(hidden))
+        self.heights = nn.Parameter(3.0 * torch.randn(hidden) / hidden)
+        with torch.no_grad():
+            # Ridges of standardised points bend within their range; a uniform weight has b^2 / 3.
+            bound = math.sqrt(3.0 / dimension)
+            self.ridges.weight[:, :dimension].uniform_(-2.0 * bound, 2.0 * bound)
+            self.ridges.bias.uniform_(-3.0, 3.0)
 
     def forward(self, time: Tensor, y: Tensor, condition: Tensor | None = None) -> Tensor:
         """Return the gradient dV/dy of shape (..., d)."""

@@ -1,7 +1,9 @@
 """Residual flow: one Euler step of a field, invertible because the field is a contraction.
 
-    z = x + g(x, c),   Lip(g) < 1,   x = lim x_(k+1) = z - g(x_k),
-    log |det| = log det(I + J) = sum_k (-1)^(k+1) tr(J^k) / k
+    z = x + h g(x, c),   h Lip(g) < 1,   x = lim x_(k+1) = z - h g(x_k),
+    log |det| = log det(I + h J) = sum_k (-1)^(k+1) h^k tr(J^k) / k
+
+with h = 1 unless a trained flow is refined.
 
 In low dimension the determinant is taken from the whole Jacobian J. Otherwise the series is cut at
 a random length and reweighted, which keeps it unbiased (Russian roulette), with Hutchinson's
@@ -14,6 +16,7 @@ theorem 1 and algorithm 1; Chen, Behrmann, Duvenaud, Jacobsen, Residual Flows fo
 Generative Modeling, NeurIPS 2019, theorem 1.
 """
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,7 +25,7 @@ import torch
 from torch import Tensor
 
 from graphtide.errors import ComputationError, InputError
-from graphtide.flows.bijection import Bijection
+from graphtide.flows.bijection import Bijection, Composition
 from graphtide.flows.continuous import Trace
 from graphtide.flows.lipschitz import BoundLipschitz, LipschitzActivation, LipschitzNetwork
 
@@ -47,6 +50,7 @@ class ResidualFlow(Bijection):
         exact_terms: m, terms of the series that are always taken.
         continuation: probability that the series goes on after each further term.
         maximum_iterations: of the inverse.
+        step: h, at most 1.
         generator: of the random series; None draws from torch's own.
 
     Raises:
@@ -59,13 +63,14 @@ class ResidualFlow(Bijection):
         *,
         condition_dimension: int = 0,
         hidden: Sequence[int] = (64, 64),
-        activation: LipschitzActivation = "elu",
+        activation: LipschitzActivation = "lipswish",
         lipschitz: float = 0.9,
         trace: Trace = "auto",
         exact_dimension: int = 8,
         exact_terms: int = 4,
         continuation: float = 0.5,
         maximum_iterations: int = 2_000,
+        step: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(dimension, condition_dimension)
@@ -73,6 +78,8 @@ class ResidualFlow(Bijection):
             raise InputError(f"trace {trace!r} is unknown; known are auto, exact, hutchinson")
         if not 0.0 < continuation < 1.0 or exact_terms < 1:
             raise InputError("a continuation in (0, 1) and at least one exact term are wanted")
+        if not 0.0 < step <= 1.0:
+            raise InputError(f"step must be positive and at most 1; it is {step:g}")
         self.network = LipschitzNetwork(
             dimension,
             condition_dimension,
@@ -82,21 +89,43 @@ class ResidualFlow(Bijection):
         )
         self.exact = trace == "exact" or (trace == "auto" and dimension <= exact_dimension)
         self.exact_terms, self.continuation = exact_terms, continuation
-        self.maximum_iterations = maximum_iterations
+        self.maximum_iterations, self.step = maximum_iterations, step
         self.generator = generator
+
+    def refined(self, factor: int) -> Composition:
+        """Return `factor` steps of the field g with h / factor in place of one; g is shared.
+
+        Raises:
+            InputError: the factor is not positive.
+        """
+        if factor < 1:
+            raise InputError(f"a factor of at least 1 is wanted; it is {factor}")
+        part = copy.copy(self)  # the same network
+        part.step = self.step / factor
+        return Composition([part] * factor)
+
+    def _bind(self, condition: Tensor | None) -> BoundLipschitz:
+        """Return h g, with its weights made, at a condition."""
+        if condition is not None:
+            condition = condition.reshape(-1, condition.shape[-1])
+        bound = self.network.bind(condition)
+        if self.step != 1.0:
+            bound.weights[-1] = self.step * bound.weights[-1]
+            bound.biases[-1] = self.step * bound.biases[-1]
+        return bound
 
     def _forward(self, x: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
         points = x.reshape(-1, self.dimension)
-        bound = self.network.bind(_flat(condition))
+        bound = self._bind(condition)
         change, log_det = self._step(bound, points)
         return (points + change).view(x.shape), log_det.view(x.shape[:-1])
 
     def _inverse(self, z: Tensor, condition: Tensor | None) -> Tensor:
-        bound = self.network.bind(_flat(condition))
+        bound = self._bind(condition)
         return self._solved(bound, z.reshape(-1, self.dimension)).view(z.shape)
 
     def _inverse_with_log_det(self, z: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
-        bound = self.network.bind(_flat(condition))
+        bound = self._bind(condition)
         x = self._solved(bound, z.reshape(-1, self.dimension))
         log_det = self._step(bound, x)[1]
         return x.view(z.shape), -log_det.view(z.shape[:-1])
@@ -204,7 +233,3 @@ def _log_det_of_one_plus(jacobian: Tensor) -> Tensor:
         return torch.log1p(a + d + a * d - b * c)
     unit = torch.eye(size, dtype=jacobian.dtype, device=jacobian.device)
     return torch.linalg.slogdet(unit + jacobian)[1]
-
-
-def _flat(condition: Tensor | None) -> Tensor | None:
-    return None if condition is None else condition.reshape(-1, condition.shape[-1])
