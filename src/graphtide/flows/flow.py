@@ -39,16 +39,18 @@ class StandardNormal(nn.Module):
 
     Args:
         dimension: D.
+        like: points get the dtype and device of this tensor; None is torch's default.
     """
 
     like: Tensor
 
-    def __init__(self, dimension: int) -> None:
+    def __init__(self, dimension: int, like: Tensor | None = None) -> None:
         super().__init__()
         if dimension < 1:
             raise InputError(f"dimension must be at least 1; it is {dimension}")
         self.dimension = dimension
-        self.register_buffer("like", torch.zeros(()), persistent=False)  # device and dtype
+        like = torch.zeros(()) if like is None else like.detach().new_zeros(())
+        self.register_buffer("like", like, persistent=False)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return the log-density (...) at z (..., D)."""
@@ -112,7 +114,9 @@ class Flow(nn.Module):
     def __init__(self, bijection: Bijection, base: Base | None = None) -> None:
         super().__init__()
         self.bijection = bijection
-        self.base: Base = StandardNormal(bijection.dimension) if base is None else base
+        if base is None:
+            base = StandardNormal(bijection.dimension, next(bijection.parameters(), None))
+        self.base: Base = base
         if self.base.dimension != bijection.dimension:
             raise InputError(
                 f"the base has {self.base.dimension} dimensions, the bijection "

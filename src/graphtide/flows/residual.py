@@ -153,7 +153,8 @@ class ResidualFlow(Bijection):
 
     def _further_terms(self) -> int:
         """Draw how many terms follow the exact ones: k or more with probability p^k."""
-        share = float(torch.rand((), generator=self.generator, dtype=torch.float64))
+        device = None if self.generator is None else self.generator.device
+        share = float(torch.rand((), generator=self.generator, dtype=torch.float64, device=device))
         return int(math.log(max(1.0 - share, 1e-300)) / math.log(self.continuation))
 
     def _solved(self, bound: BoundLipschitz, z: Tensor) -> Tensor:

@@ -204,11 +204,11 @@ def _hamiltonian() -> Flow:
 
 # The maker, the number of training steps and the learning rate of each kind.
 _KINDS: dict[str, tuple[Callable[[], Flow], int, float]] = {
-    "additive coupling": (lambda: _coupling(AdditiveCoupling), 700, 3e-3),
-    "affine coupling": (lambda: _coupling(AffineCoupling), 700, 3e-3),
+    "additive coupling": (lambda: _coupling(AdditiveCoupling), 600, 3e-3),
+    "affine coupling": (lambda: _coupling(AffineCoupling), 600, 3e-3),
     "residual": (_residual, 260, 5e-3),
-    "continuous": (_continuous, 250, 5e-3),
-    "hamiltonian": (_hamiltonian, 400, 1e-2),
+    "continuous": (_continuous, 220, 5e-3),
+    "hamiltonian": (_hamiltonian, 360, 1e-2),
 }
 
 
