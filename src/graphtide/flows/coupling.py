@@ -39,9 +39,10 @@ def perceptron(
     hidden: Sequence[int] = (64, 64),
     activation: Callable[[], nn.Module] = nn.SiLU,
 ) -> nn.Sequential:
-    """Return linear layers with `activation` between them; the last one begins at a hundredth.
+    """Return linear layers with `activation` between them; the last one begins small.
 
-    A flow made of such conditioners begins near the identity.
+    It is divided by the number of outputs, so that what they change together does not grow with
+    the dimension, and a deep flow of high dimension begins near the identity.
 
     Args:
         inputs: length of the input.
@@ -56,7 +57,7 @@ def perceptron(
     last = layers[-2]
     assert isinstance(last, nn.Linear)
     with torch.no_grad():
-        last.weight.mul_(0.01)
+        last.weight.div_(outputs)
         last.bias.zero_()
     return nn.Sequential(*layers[:-1])
 
