@@ -27,7 +27,7 @@ lint: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(RUN) pip install --quiet --editable '.[bench]'
 	$(RUN) graphtide doctor
-	cd benchmarks && for script in accuracy ode simulate; do ../$(VENV)/bin/python $$script.py || exit 1; done
+	cd benchmarks && for script in accuracy ode simulate flows recurrent; do ../$(VENV)/bin/python $$script.py || exit 1; done
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -1,6 +1,7 @@
 """What the documentation shows is run: its Python prints what its comments say.
 
-What the examples of the workflows print is judged in test_readme.py.
+What the examples of the workflows print is judged in test_readme.py; flows.md holds doctests
+(tests/flows/test_docs.py).
 """
 
 import re
@@ -13,7 +14,8 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 def examples() -> list[tuple[str, str]]:
     found = []
-    for path in sorted(set(DOCS.glob("*.md")) - {DOCS / "dynamics.md", DOCS / "mechanisms.md"}):
+    elsewhere = {DOCS / name for name in ("dynamics.md", "mechanisms.md", "flows.md")}
+    for path in sorted(set(DOCS.glob("*.md")) - elsewhere):
         blocks = re.findall(r"```python\n(.*?)```", path.read_text("utf-8"), flags=re.DOTALL)
         found.extend((f"{path.name}, example {k + 1}", block) for k, block in enumerate(blocks))
     return found
