@@ -169,10 +169,12 @@ def new_trajectory(
 ) -> dict[str, float | None]:
     """Return the whole roll-out's error on a trajectory never seen, and the shares out of range.
 
-    `dynamics predict` warns wherever the share of the predicted states is not zero.
+    `dynamics predict` warns wherever the share of the predicted states is not zero, or more than a
+    hundredth of the pairs of neighbouring states were never seen.
     """
     true = simulate(dynamics, graph, start, times)
     outside = result.field.outside(true[..., None])
+    unseen = result.field.unseen_pairs(true[..., None], graph)
     found: float | None = None
     warned: float | None = None
     try:
@@ -180,7 +182,12 @@ def new_trajectory(
         found, warned = error(states[..., 0], true), result.field.outside(states)
     except GraphtideError:
         pass  # told as lost
-    return {"error": found, "true_states_outside": outside, "predicted_states_outside": warned}
+    return {
+        "error": found,
+        "true_states_outside": outside,
+        "true_pairs_unseen": unseen,
+        "predicted_states_outside": warned,
+    }
 
 
 def run_case(kind: str, dynamics: str, seed: int, test: str) -> dict[str, object]:
@@ -271,7 +278,8 @@ def print_tables(results: dict[str, dict[str, object]]) -> None:
         "\nNDCN: interpolation / extrapolation error, measured by us with its public code (2000 "
         f"iterations, {NDCN_SECONDS:.0f} s on one idle core); blank where it was not run. No "
         "figure is taken from its paper. 'lost': the roll-out did not reach the end. 'outside': "
-        "share of the true states outside the range that was learned on."
+        "share of the true states outside the range that was learned on / of the true pairs of "
+        "neighbouring states that were never seen."
     )
 
 
@@ -287,9 +295,11 @@ def _cells(test: str, setting: str, rows: list[dict[str, object]]) -> list[str]:
         parts = [cast("dict[str, float | None]", row[name]) for row in rows if name in row]
         errors = [part["error"] for part in parts if part["error"] is not None]
         outside = np.mean([part["true_states_outside"] or 0.0 for part in parts])
+        unseen = np.mean([part.get("true_pairs_unseen") or 0.0 for part in parts])
         text = f"{np.mean(errors):.3f} ({np.max(errors):.3f})" if errors else ""
         lost = len(parts) - len(errors)
-        words = [text, f"{lost} lost" if lost else "", f"{100 * outside:.1f} %" if outside else ""]
+        beyond = f"{100 * outside:.1f}/{100 * unseen:.1f} %" if outside + unseen > 5e-4 else ""
+        words = [text, f"{lost} lost" if lost else "", beyond]
         return " ".join(word for word in words if word)
 
     families = ", ".join(sorted({str(row["family"]) for row in rows}))

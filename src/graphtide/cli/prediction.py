@@ -75,6 +75,7 @@ def _by_learned_field(
         )
     notes: dict[str, object] = {
         "outside_share": prediction.outside,
+        "unseen_pairs_share": prediction.unseen_pairs,
         "warning": prediction.warning,
     }
     return prediction.trajectory, notes

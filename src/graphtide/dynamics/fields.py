@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from graphtide.dynamics.families import Coefficients, Family
+from graphtide.dynamics.visited import share_of_unseen_pairs
 from graphtide.errors import InputError
 from graphtide.graph import Graph, OperatorKind
 from graphtide.vector_field import RightHandSide
@@ -43,6 +44,7 @@ class LearnedField(nn.Module):
         transform: "log" if the bases are functions of log x.
         low: smallest value seen of each variable (after the transform), shape (D,).
         high: largest value seen.
+        pairs: cells of pairs of neighbouring states that were seen (`dynamics.visited`), (D, C, C).
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class LearnedField(nn.Module):
         transform: Transform = "none",
         low: np.ndarray,
         high: np.ndarray,
+        pairs: np.ndarray,
     ) -> None:
         super().__init__()
         own, pair = family.split(coefficients)
@@ -70,6 +73,8 @@ class LearnedField(nn.Module):
         self.high: Tensor
         self.register_buffer("low", torch.tensor(low))
         self.register_buffer("high", torch.tensor(high))
+        self.pairs: Tensor
+        self.register_buffer("pairs", torch.tensor(pairs))
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -106,14 +111,27 @@ class LearnedField(nn.Module):
 
     def outside(self, states: np.ndarray) -> float:
         """Return the share of states (..., D) outside the range that was seen."""
-        values = states
-        if self.transform == "log":
-            with np.errstate(invalid="ignore", divide="ignore"):
-                values = np.log(states)
+        values = self._transformed(states)
         low, high = self.low.cpu().numpy(), self.high.cpu().numpy()
         slack = 1e-3 * (high - low)
         inside = (values >= low - slack) & (values <= high + slack)
         return float(1.0 - inside.all(axis=-1).mean())
+
+    def unseen_pairs(self, states: np.ndarray, graph: Graph) -> float:
+        """Return the share of edges and times of states (T, N, D) whose pair was never seen."""
+        return share_of_unseen_pairs(
+            graph.adjacency,
+            self._transformed(states),
+            self.pairs.cpu().numpy(),
+            self.low.cpu().numpy(),
+            self.high.cpu().numpy(),
+        )
+
+    def _transformed(self, states: np.ndarray) -> np.ndarray:
+        if self.transform == "none":
+            return states
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.log(states)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Return everything numeric by name, to be saved beside `description`."""
@@ -122,6 +140,7 @@ class LearnedField(nn.Module):
             "pair": self.pair.detach().cpu().numpy(),
             "low": self.low.cpu().numpy(),
             "high": self.high.cpu().numpy(),
+            "pairs": self.pairs.cpu().numpy(),
         }
         for part, basis in self._bases().items():
             result[f"{part}.index"] = basis.index
@@ -194,6 +213,7 @@ class LearnedField(nn.Module):
                 transform=cast("Transform", description["transform"]),
                 low=tensors["low"],
                 high=tensors["high"],
+                pairs=tensors["pairs"],
             )
         except KeyError as error:
             raise InputError(f"the saved field lacks {error}") from None

@@ -32,6 +32,7 @@ from graphtide.dynamics.refinement import refine
 from graphtide.dynamics.regression import EXACT, Candidate, Problem, Sample, search
 from graphtide.dynamics.rollout import roll_out
 from graphtide.dynamics.shooting import corrected, independent_share, readings_of, shoot
+from graphtide.dynamics.visited import visited_pairs
 from graphtide.errors import ComputationError, InputError
 from graphtide.files import write_bytes
 from graphtide.graph import Graph
@@ -156,15 +157,7 @@ def fit(
     coupling, problem, candidates, winner = _learn_coupling(
         training, graphs, kept, exact_start, seed, progress
     )
-    learned = LearnedField(
-        winner.family,
-        winner.coefficients,
-        variables=observed[0].variables,
-        coupling=coupling,
-        transform=kept,
-        low=problem.low,
-        high=problem.high,
-    )
+    learned = _field(winner, problem, observed[0].variables, coupling, kept)
     seconds, cpu = time.perf_counter() - clock.began, time.process_time() - clock.began_cpu
     predicted = tuple(
         t.with_states(integrate(learned, g, t.times, _start(t, s, kept)))
@@ -190,6 +183,27 @@ def fit(
         }
     )
     return Fit(learned, metrics, table, graphs, observed, predicted, roles)
+
+
+def _field(
+    winner: Candidate,
+    problem: Problem,
+    variables: tuple[str, ...],
+    coupling: Coupling,
+    transform: Transform,
+) -> LearnedField:
+    """Return the field of a candidate, with what its problem has seen."""
+    seen = [(sample.adjacency, sample.states) for sample in problem.samples]
+    return LearnedField(
+        winner.family,
+        winner.coefficients,
+        variables=variables,
+        coupling=coupling,
+        transform=transform,
+        low=problem.low,
+        high=problem.high,
+        pairs=visited_pairs(seen, problem.low, problem.high),
+    )
 
 
 def _learn_coupling(
@@ -436,15 +450,7 @@ def _forecast_error(
     coupling: Coupling,
     transform: Transform,
 ) -> float:
-    learned = LearnedField(
-        winner.family,
-        winner.coefficients,
-        variables=training[0].variables,
-        coupling=coupling,
-        transform=transform,
-        low=problem.low,
-        high=problem.high,
-    )
+    learned = _field(winner, problem, training[0].variables, coupling, transform)
     errors = []
     for t, g, s in zip(training, graphs, problem.samples, strict=True):
         states = integrate(learned, g, t.times, _start(t, s, transform))

@@ -26,11 +26,14 @@ class Prediction:
     Args:
         trajectory: the predicted states.
         outside: share of predicted states (node and time) outside the range that was learned.
-        warning: one sentence about it where the share is not zero, else None.
+        unseen_pairs: share of edges and times whose two states never met in what was learned from.
+        warning: one sentence where a state lies outside, or more than a hundredth of the pairs are
+            unseen; else None.
     """
 
     trajectory: Trajectory
     outside: float
+    unseen_pairs: float
     warning: str | None
 
 
@@ -79,16 +82,27 @@ def predict(
     moments = known.times if times is None else np.asarray(times, dtype=float)
     states = integrate(field, network, moments, start)
     outside = field.outside(states)
-    warning = None
+    unseen = field.unseen_pairs(states, network)
+    doubts = []
     if outside > 0:
+        doubts.append(f"{_percent(outside)} of the predicted states lie outside the range")
+    if unseen > 0.01:
+        doubts.append(f"{_percent(unseen)} of the pairs of neighbouring states outside the pairs")
+    warning = None
+    if doubts:
         warning = (
-            f"{100 * outside:.1f} % of the predicted states lie outside the range that the field "
-            "was learned on; there it goes on as straight lines, which is a guess"
+            f"{' and '.join(doubts)} that the field was learned on; there it goes on as straight "
+            "lines, which is a guess"
         )
     trajectory = Trajectory(
         moments, states, variables=field.variables, names=network.names, graph=network
     )
-    return Prediction(trajectory, outside, warning)
+    return Prediction(trajectory, outside, unseen, warning)
+
+
+def _percent(share: float) -> str:
+    """Return a share in per cent, to two digits, and never as nothing."""
+    return f"{100 * share:.2g} %"
 
 
 def integrate(
@@ -116,7 +130,7 @@ def integrate(
     with torch.no_grad():
         solution = solve(
             field.on(graph),
-            torch.as_tensor(start, dtype=field.own.dtype, device=field.own.device),
+            torch.tensor(start, dtype=field.own.dtype, device=field.own.device),
             np.asarray(times, dtype=float),
             method="dormand_prince5",
             relative_tolerance=1e-7,
