@@ -80,6 +80,14 @@ def test_names_cannot_break_out_of_the_page(tmp_path):
     assert json.loads(drawn.payload)["names"] == ["</script><b>", "a"]
 
 
+def test_the_page_of_a_fit_names_the_better_forecast(runs):
+    """Heat has not settled yet, so the field forecasts better than the last value."""
+    text = write_report(runs["dynamics fit"]).read_text(encoding="utf-8")
+    assert "the field is the better forecast" in text
+    for method in ("last value", "linear interpolation", "linear trend"):
+        assert re.search(rf">{method}</t[hd]>", text), method
+
+
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_every_law_of_the_catalogue_can_be_typeset(name):
     law = CATALOGUE[name].equation

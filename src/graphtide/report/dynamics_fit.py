@@ -136,7 +136,7 @@ def _percent(value: object) -> str:
 
 def _verdict(metrics: dict[str, object]) -> str:
     beyond = metrics.get("relative_error_extrapolation")
-    last = metrics.get("last_value_extrapolation")
+    last = metrics.get("last_value_relative_error_extrapolation")
     if not (isinstance(beyond, float) and isinstance(last, float)):
         return "Nothing was kept after the learned span, so forecasts were not tested."
     if beyond < last:
@@ -160,8 +160,8 @@ def _errors_table(metrics: dict[str, object]) -> Table:
     ]
     for method in ("last_value", "linear_interpolation", "linear_trend"):
         inside, beyond = (
-            metrics.get(f"{method}_interpolation"),
-            metrics.get(f"{method}_extrapolation"),
+            metrics.get(f"{method}_relative_error_interpolation"),
+            metrics.get(f"{method}_relative_error_extrapolation"),
         )
         if inside is not None or beyond is not None:
             rows.append((method.replace("_", " "), _percent(inside), _percent(beyond)))
