@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from graphtide.cli import main
-from graphtide.lessons import depth, numerics, recurrent
+from graphtide.lessons import depth, flow, numerics, recurrent
 from graphtide.lessons.sines import Forecaster, sine_mixtures, square_error
 from graphtide.nn.recurrent import DifferentialCell, PlainCell, RecurrentNetwork
 from graphtide.report import write_report
 from graphtide.run import Run
 
-LESSONS = {"depth": depth, "recurrent": recurrent, "numerics": numerics}
+LESSONS = {"depth": depth, "recurrent": recurrent, "flow": flow, "numerics": numerics}
 ALL = pytest.mark.parametrize("name", LESSONS)
 
 
@@ -167,3 +167,13 @@ def test_numerics_lesson_at_full_length():
     metrics = numerics.teach(0, progress=lambda share, text: None).metrics
     for kind in ("plain", "residual", "differential"):
         assert metrics["energy_error_Hamiltonian"] < 0.5 * metrics[f"energy_error_{kind}"]
+
+
+@pytest.mark.slow
+def test_flow_lesson_at_full_length():
+    lesson = flow.teach(0, progress=lambda share, text: None)
+    halving = lesson.tables["halving"].set_index(["network", "factor"])["log_likelihood"]
+    lost = {name: abs(halving[name, 2] - halving[name, 1]) for name in flow.KINDS}
+    assert max(lost["continuous"], lost["Hamiltonian"]) < 0.5 * lost["additive coupling"]
+    for name in flow.KINDS:
+        assert halving[name, 1] > lesson.metrics["log_likelihood_normal"] + 0.1

@@ -45,6 +45,12 @@ def recurrent(out: OutOption = None, seed: SeedOption = 0, json: JsonOption = Fa
 
 
 @app.command()
+def flow(out: OutOption = None, seed: SeedOption = 0, json: JsonOption = False) -> None:
+    """Two moons in a ring: five flows carry points to a normal distribution, step by step."""
+    _run("flow", out, seed, json=json)
+
+
+@app.command()
 def numerics(out: OutOption = None, seed: SeedOption = 0, json: JsonOption = False) -> None:
     """A stiff and a Hamiltonian system: what numerical methods cost, and what they keep."""
     _run("numerics", out, seed, json=json)

@@ -9,16 +9,17 @@ is cut in two, the last keep their likelihood up to the error of their method:
     continuous    Runge-Kutta 4 with h ->  with h/2
     Hamiltonian   leapfrog with h     ->  with h/2
 
-Everything here is training and plain arrays; pages are made elsewhere.
+A kick and a drift are additive couplings: a pair of them is one half of a leapfrog step.
 """
+
+from __future__ import annotations
 
 import copy
 import math
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 import numpy as np
+import pandas
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -31,76 +32,93 @@ from graphtide.flows.fields import MultilayerField
 from graphtide.flows.flow import DiagonalNormal, Flow
 from graphtide.flows.hamiltonian import HamiltonianFlow, Potential
 from graphtide.flows.residual import ResidualFlow
+from graphtide.lessons.lesson import Lesson, Progress, descend, parameter_count, part_of
 
-__all__ = ["FlowLesson", "FlowResult", "Refinement", "flow_lesson", "moons_in_a_ring", "refined"]
+__all__ = ["moons_in_a_ring", "refined", "teach"]
 
 Array = NDArray[np.float64]
-_BATCH = 256
+
+BATCH = 256
+FACTORS = (1, 2, 4)
+"""Numbers of equal steps that each step of a trained flow is cut into."""
+INVERTED = 500
+"""Number of held-out points that are carried to the base and back."""
+SHOWN = 90
+"""Number of held-out points whose paths are kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refinement:
-    """A trained flow whose steps were cut into `factor` equal ones, without training again.
-
-    Args:
-        factor: 1 for the flow as it was trained.
-        log_likelihood: mean over the held-out points, in nats.
-        inverse_error: largest |T^-1(T(x)) - x| over 500 held-out points, in float32.
-    """
-
-    factor: int
-    log_likelihood: float
-    inverse_error: float
-
-
-@dataclass(frozen=True, slots=True)
-class FlowResult:
-    """One trained flow.
+def teach(seed: int = 0, *, descents: int = 600, progress: Progress) -> Lesson:
+    """Train every kind of flow, look at its density and paths, and halve its steps.
 
     Args:
-        name: its kind in plain words.
-        parameters: number of trained numbers.
-        seconds: wall time of training.
-        losses: negative log-likelihood of each training batch (S,), in nats.
-        log_likelihood: mean over the held-out points, in nats.
-        standard_error: of that mean.
-        density: on the grid of the lesson (G, G), first index the first coordinate.
-        path: places of some held-out points through depth (L + 1, P, 2), from data to base.
-        refinements: the flow with its steps cut into 1, 2 and 4.
+        seed: of the points, of all weights and of the batches.
+        descents: of the training of a coupling flow; the other kinds take longer a descent and are
+            given a part of it.
+        progress: told how far the work is.
+
+    Raises:
+        ComputationError: a training diverged.
     """
+    random = np.random.default_rng(seed)
+    (train, _), (held_out, shape) = (moons_in_a_ring(count, random) for count in (4_000, 2_000))
+    mean, deviation = train.mean(0), train.std(0)
+    train, held_out = (train - mean) / deviation, (held_out - mean) / deviation
+    normal = _normal_log_prob(train, held_out)
+    metrics: dict[str, object] = {
+        "log_likelihood_normal": float(normal.mean()),
+        "standard_error_normal": _standard_error(normal),
+    }
+    axis = np.linspace(-2.75, 2.75, 81)
+    arrays = {"points": held_out, "shape": shape, "axis": axis}
+    rows: list[dict[str, object]] = []
+    losses: list[pandas.DataFrame] = []
+    halving: list[dict[str, object]] = []
+    points = torch.tensor(held_out, dtype=torch.get_default_dtype())
+    line = torch.tensor(axis, dtype=points.dtype)
+    with torch.random.fork_rng(devices=[]):
+        for index, (name, (make, share, rate)) in enumerate(KINDS.items()):
+            part = part_of(progress, index / len(KINDS), (index + 1) / len(KINDS))
+            torch.manual_seed(seed)
+            flow = make()
+            steps = max(1, round(share * descents))
+            seconds, loss = _train(flow, train, steps, rate, seed, name, part)
+            counted = {"network": name, "descent": np.arange(len(loss)), "loss": loss}
+            losses.append(pandas.DataFrame(counted))
+            with torch.no_grad():
+                part(0.9, f"halving steps: {name}")
+                halving.extend(
+                    {"network": name} | _refinement(flow, factor, points) for factor in FACTORS
+                )
+                density = flow.log_prob(torch.cartesian_prod(line, line)).exp()
+                arrays[f"density_{name}"] = density.view(len(axis), -1).T.numpy()
+                base = flow.base
+                assert isinstance(base, DiagonalNormal)
+                arrays[f"base_{name}"] = torch.stack([base.mean, base.log_deviation.exp()]).numpy()
+                arrays[f"path_{name}"] = _path(flow.bijection, points[:SHOWN]).numpy()
+            trained = halving[-len(FACTORS)]
+            found = {key: trained[key] for key in ("log_likelihood", "standard_error")}
+            count = parameter_count(flow)
+            rows.append({"network": name, **found, "parameters": count, "seconds": seconds})
+            metrics |= {f"{key}_{_key(name)}": value for key, value in found.items()}
+    for row in halving:
+        if row["factor"] != 1:
+            key = f"log_likelihood_{_key(str(row['network']))}_step_over_{row['factor']}"
+            metrics[key] = row["log_likelihood"]
+    tables = {
+        "networks": pandas.DataFrame(rows),
+        "losses": pandas.concat(losses),
+        "halving": pandas.DataFrame(halving),
+    }
+    return Lesson(metrics, tables, arrays)
 
-    name: str
-    parameters: int
-    seconds: float
-    losses: Array
-    log_likelihood: float
-    standard_error: float
-    density: Array
-    path: Array
-    refinements: tuple[Refinement, ...]
 
-
-@dataclass(frozen=True, slots=True)
-class FlowLesson:
-    """The problem and all flows trained on it.
-
-    Args:
-        points: training points (M, 2), standardised.
-        axis: coordinates of the grid of the densities along each axis (G,).
-        normal_log_likelihood: of the held-out points under the best normal distribution, in nats.
-        results: one for each kind of flow.
-    """
-
-    points: Array
-    axis: Array
-    normal_log_likelihood: float
-    results: tuple[FlowResult, ...]
-
-
-def moons_in_a_ring(count: int, random: np.random.Generator) -> Array:
-    """Return points (count, 2): two half circles that face each other, and a ring around both.
+def moons_in_a_ring(count: int, random: np.random.Generator) -> tuple[Array, NDArray[np.int64]]:
+    """Return points (count, 2) of two half circles that face each other and a ring around both.
 
     A third of the points each; radii 1, 1 and 2.5, normal noise of deviation 0.1.
+
+    Returns:
+        The points, and for each 0 or 1 for its moon and 2 for the ring (count,).
     """
     kind = random.integers(0, 3, count)
     angle = random.uniform(0.0, math.pi, count) * np.where(kind == 2, 2.0, 1.0)
@@ -108,45 +126,7 @@ def moons_in_a_ring(count: int, random: np.random.Generator) -> Array:
     sign = np.where(kind == 1, -1.0, 1.0)
     x = sign * (radius * np.cos(angle) - np.where(kind == 2, 0.0, 0.5))
     y = sign * (radius * np.sin(angle) - np.where(kind == 2, 0.0, 0.25))
-    return np.stack([x, y], axis=1) + 0.1 * random.standard_normal((count, 2))
-
-
-def flow_lesson(
-    *, seed: int = 0, share: float = 1.0, kinds: Sequence[str] | None = None
-) -> FlowLesson:
-    """Train every kind of flow on two moons in a ring; about 40 seconds on two cores.
-
-    Args:
-        seed: of points, parameters and batches.
-        share: of the full number of training steps, for a shorter lesson.
-        kinds: names of the kinds to train; None for all five.
-
-    Raises:
-        InputError: the share is not positive, or a kind is unknown.
-    """
-    if not share > 0:
-        raise InputError(f"share must be positive; it is {share:g}")
-    chosen = list(_KINDS) if kinds is None else list(kinds)
-    for name in chosen:
-        if name not in _KINDS:
-            raise InputError(f"flow {name!r} is unknown; known are {', '.join(_KINDS)}")
-    random = np.random.default_rng(seed)
-    train, held_out = moons_in_a_ring(4_000, random), moons_in_a_ring(2_000, random)
-    mean, deviation = train.mean(0), train.std(0)
-    train, held_out = (train - mean) / deviation, (held_out - mean) / deviation
-    normal = -0.5 * (held_out**2).sum(1) - math.log(2.0 * math.pi)
-    axis = np.linspace(-2.5, 2.5, 100)
-    results: list[FlowResult] = []
-    with torch.random.fork_rng(devices=[]):
-        for name in chosen:
-            make, steps, rate = _KINDS[name]
-            torch.manual_seed(seed)
-            flow = make()
-            begun = time.perf_counter()
-            losses = _train(flow, train, max(1, round(share * steps)), rate, seed)
-            seconds = time.perf_counter() - begun
-            results.append(_looked_at(name, flow, held_out, axis, losses, seconds))
-    return FlowLesson(train, axis, float(normal.mean()), tuple(results))
+    return np.stack([x, y], axis=1) + 0.1 * random.standard_normal((count, 2)), kind
 
 
 def refined(bijection: Bijection, factor: int) -> Bijection:
@@ -202,61 +182,69 @@ def _hamiltonian() -> Flow:
     return Flow(bijection, DiagonalNormal(2))
 
 
-# The maker, the number of training steps and the learning rate of each kind.
-_KINDS: dict[str, tuple[Callable[[], Flow], int, float]] = {
-    "additive coupling": (lambda: _coupling(AdditiveCoupling), 600, 3e-3),
-    "affine coupling": (lambda: _coupling(AffineCoupling), 600, 3e-3),
-    "residual": (_residual, 260, 5e-3),
-    "continuous": (_continuous, 220, 5e-3),
-    "hamiltonian": (_hamiltonian, 360, 1e-2),
+# The maker, the share of the descents and the learning rate of each kind.
+KINDS: dict[str, tuple[Callable[[], Flow], float, float]] = {
+    "additive coupling": (lambda: _coupling(AdditiveCoupling), 1.0, 3e-3),
+    "affine coupling": (lambda: _coupling(AffineCoupling), 1.0, 3e-3),
+    "residual": (_residual, 0.43, 5e-3),
+    "continuous": (_continuous, 0.37, 5e-3),
+    "Hamiltonian": (_hamiltonian, 0.6, 1e-2),
 }
 
 
-def _train(flow: Flow, points: Array, steps: int, rate: float, seed: int) -> Array:
-    """Minimise the negative log-likelihood; return the loss of each batch (S,)."""
+def _train(
+    flow: Flow, points: Array, steps: int, rate: float, seed: int, name: str, progress: Progress
+) -> tuple[float, Array]:
+    """Minimise the negative log-likelihood; return seconds, and the loss of each batch (S + 1,)."""
     data = torch.tensor(points, dtype=torch.get_default_dtype())
     batches = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.Adam(flow.parameters(), lr=rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     losses: list[Tensor] = []
-    for _ in range(steps):
-        chosen = torch.randint(0, len(data), (_BATCH,), generator=batches)
-        loss = -flow.log_prob(data[chosen]).mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        losses.append(loss.detach())
-    return torch.stack(losses).double().numpy()
 
+    def loss() -> Tensor:
+        chosen = torch.randint(0, len(data), (BATCH,), generator=batches)
+        value = -flow.log_prob(data[chosen]).mean()
+        losses.append(value.detach())
+        return value
 
-@torch.no_grad()
-def _looked_at(
-    name: str, flow: Flow, points: Array, axis: Array, losses: Array, seconds: float
-) -> FlowResult:
-    """Return everything that is shown of a trained flow."""
-    held_out = torch.tensor(points, dtype=torch.get_default_dtype())
-    line = torch.tensor(axis, dtype=held_out.dtype)
-    log_prob = flow.log_prob(held_out).double()
-    density = flow.log_prob(torch.cartesian_prod(line, line)).exp().double()
-    refinements: list[Refinement] = []
-    for factor in (1, 2, 4):
-        finer = Flow(refined(flow.bijection, factor), flow.base)
-        some = held_out[:500]
-        error = (finer.bijection.inverse(finer.bijection(some)[0]) - some).abs().max()
-        value = finer.log_prob(held_out).double().mean()
-        refinements.append(Refinement(factor, float(value), float(error)))
-    return FlowResult(
-        name=name,
-        parameters=sum(parameter.numel() for parameter in flow.parameters()),
-        seconds=seconds,
-        losses=losses,
-        log_likelihood=float(log_prob.mean()),
-        standard_error=float(log_prob.std()) / math.sqrt(len(log_prob)),
-        density=density.view(len(axis), -1).numpy(),
-        path=_path(flow.bijection, held_out[:200]).double().numpy(),
-        refinements=tuple(refinements),
+    seconds = descend(
+        flow,
+        loss,
+        steps=steps,
+        rate=rate,
+        progress=lambda share: progress(0.9 * share, f"training: {name}"),
     )
+    return seconds, torch.stack(losses).double().numpy()
+
+
+def _refinement(flow: Flow, factor: int, held_out: Tensor) -> dict[str, object]:
+    """Return how well a flow does with its steps cut: mean log-likelihood, largest error back."""
+    bijection = refined(flow.bijection, factor)
+    values = Flow(bijection, flow.base).log_prob(held_out).double().numpy()
+    some = held_out[:INVERTED]
+    error = (bijection.inverse(bijection(some)[0]) - some).abs().max()
+    return {
+        "factor": factor,
+        "log_likelihood": float(values.mean()),
+        "standard_error": _standard_error(values),
+        "inverse_error": float(error),
+    }
+
+
+def _normal_log_prob(train: Array, points: Array) -> Array:
+    """Return log-densities (M,) of the normal distribution of greatest likelihood on `train`."""
+    covariance = np.cov(train, rowvar=False, bias=True)
+    away = points - train.mean(0)
+    squares = (away * np.linalg.solve(covariance, away.T).T).sum(1)
+    return -0.5 * (squares + np.linalg.slogdet(2.0 * math.pi * covariance)[1])
+
+
+def _standard_error(values: Array) -> float:
+    """Return the standard error of the mean of values."""
+    return float(values.std(ddof=1)) / math.sqrt(len(values))
+
+
+def _key(name: str) -> str:
+    return name.replace(" ", "_")
 
 
 def _path(bijection: Bijection, x: Tensor) -> Tensor:

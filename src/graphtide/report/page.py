@@ -11,6 +11,7 @@ from graphtide.report.content import Page
 from graphtide.report.demo import demo_page
 from graphtide.report.dynamics_fit import fit_page
 from graphtide.report.lesson_depth import lesson_depth_page
+from graphtide.report.lesson_flow import lesson_flow_page
 from graphtide.report.lesson_numerics import lesson_numerics_page
 from graphtide.report.lesson_recurrent import lesson_recurrent_page
 from graphtide.report.mechanisms_equation import equation_page
@@ -24,6 +25,7 @@ _BUILDERS: dict[str, Callable[[Run], Page]] = {
     "mechanisms equation": equation_page,
     "lesson depth": lesson_depth_page,
     "lesson recurrent": lesson_recurrent_page,
+    "lesson flow": lesson_flow_page,
     "lesson numerics": lesson_numerics_page,
 }
 
