@@ -1,14 +1,16 @@
 """What a field has seen: every pair of its own data, and few of another network's."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from graphtide.dynamics.fit import fit
-from graphtide.dynamics.prediction import predict
+from graphtide.dynamics.prediction import integrate, predict
 from graphtide.dynamics.simulate import simulate
 from graphtide.dynamics.visited import share_of_unseen_pairs, visited_pairs
 from graphtide.equation import Equation
+from graphtide.errors import ComputationError
 from graphtide.graph import Graph
 from graphtide.run import Run
 
@@ -48,3 +50,16 @@ def test_a_prediction_tells_of_pairs_that_were_never_seen(tmp_path):
     assert other.outside == 0.0
     assert other.unseen_pairs > 0.1
     assert "pairs" in other.warning
+
+
+def test_a_prediction_that_runs_off_is_lost_at_once():
+    """Between its two readings growth looks like dx/dt = 2 x, and without end it stays so."""
+    graph = Graph.from_source("ring:20")
+    law = Equation.parse("dx/dt = 2*x + 0.1*sum_j A_ij*(x_j - x_i)")
+    start = np.random.default_rng(0).uniform(1, 2, (20, 1))
+    result = fit(simulate(law, graph, np.linspace(0, 1, 40), start), graph, seed=0)
+    true = simulate(law, graph, np.array([0.0, 2.0]), start).states
+    near = integrate(result.field, graph, np.array([0.0, 2.0]), start)
+    assert np.abs(near - true).max() < 1e-3 * np.abs(true).max()
+    with pytest.raises(ComputationError, match=r"lost: at time [4-6]"):
+        integrate(result.field, graph, np.array([0.0, 100.0]), start)

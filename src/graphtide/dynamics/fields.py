@@ -117,6 +117,16 @@ class LearnedField(nn.Module):
         inside = (values >= low - slack) & (values <= high + slack)
         return float(1.0 - inside.all(axis=-1).mean())
 
+    def distance(self, states: Tensor) -> Tensor:
+        """Return how far the farthest of states (..., D) is from the range seen, in its widths.
+
+        Negative inside; 0-dim.
+        """
+        values = states.log() if self.transform == "log" else states
+        size = torch.maximum(self.high.abs(), self.low.abs())
+        width = torch.maximum(self.high - self.low, 1e-6 * size).clamp_min(1e-300)
+        return (torch.maximum(values - self.high, self.low - values) / width).max()
+
     def unseen_pairs(self, states: np.ndarray, graph: Graph) -> float:
         """Return the share of edges and times of states (T, N, D) whose pair was never seen."""
         return share_of_unseen_pairs(

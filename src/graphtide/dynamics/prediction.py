@@ -8,15 +8,19 @@ from typing import cast
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from graphtide.dynamics.fields import LearnedField
 from graphtide.errors import ComputationError, InputError
 from graphtide.graph import Graph
-from graphtide.ode.solve import solve
+from graphtide.ode.solve import Event, solve
 from graphtide.run import Run
 from graphtide.trajectory import Trajectory
 
 __all__ = ["Prediction", "integrate", "load_field", "predict"]
+
+LOST = 1e3
+"""Distance from the learned range, in its widths, at which a roll-out has run off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,7 @@ def integrate(
     Raises:
         InputError: the start has another shape, misses a state, or is not positive under a
             logarithmic transform.
-        ComputationError: the integration failed.
+        ComputationError: the integration failed, or ran off.
     """
     wanted = (graph.node_count, len(field.variables))
     start = np.asarray(start, dtype=float)
@@ -127,6 +131,10 @@ def integrate(
     if len(times) == 1:
         return start[None]
     scale = float(np.abs(start).mean()) or 1.0
+
+    def distance(_: Tensor, states: Tensor) -> Tensor:
+        return field.distance(states) - LOST
+
     with torch.no_grad():
         solution = solve(
             field.on(graph),
@@ -136,8 +144,12 @@ def integrate(
             relative_tolerance=1e-7,
             absolute_tolerance=1e-8 * scale,
             maximum_steps=200_000,
+            events=[Event(distance, terminal=True)],
         )
-    states = solution.states.cpu().numpy()
-    if not np.isfinite(states).all():
-        raise ComputationError("the learned field left every bound during the prediction")
-    return states
+    lost = solution.events[0].times
+    if len(lost):
+        raise ComputationError(
+            f"the prediction is lost: at time {float(lost[0]):.4g} it is {LOST:g} times the range "
+            "that was learned away from it; the field cannot be carried to this start or this network"
+        )
+    return solution.states.cpu().numpy()
