@@ -150,6 +150,6 @@ def integrate(
     if len(lost):
         raise ComputationError(
             f"the prediction is lost: at time {float(lost[0]):.4g} it is {LOST:g} times the range "
-            "that was learned away from it; the field cannot be carried to this start or this network"
+            "that was learned away from it; the field cannot be carried to this start or network"
         )
     return solution.states.cpu().numpy()
