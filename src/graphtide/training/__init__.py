@@ -1,0 +1,1 @@
+"""Training: one loop with early stopping, checkpoints that resume bit for bit, and devices."""
