@@ -27,16 +27,21 @@ def distribution_page(run: Run) -> Page:
     equation = Equation.read(run.path / "equation.json")
     written = equation.text(values=True, digits=3)
     samples = metrics.get("samples")
-    lead = f"Read off {number(samples)} sizes. {metrics.get('mechanism')}"
+    dated = metrics.get("clock") == "dates"
+    lead = f"Read off {number(samples)} sizes{' at the last date' if dated else ''}. "
+    lead += str(metrics.get("mechanism"))
     notes = metrics.get("notes")
     short = len(written) <= _LONGEST_LAW and "maximum" not in written
     law = Section(
         "The law of growth",
         _law_words(metrics, written if not short else ""),
         (
-            _phase(run, metrics),
-            _trajectory(run, metrics),
-            *(() if metrics.get("best") != _FREE else (_pieces(run),)),
+            *(
+                (_moved(run), _carried(run))
+                if dated
+                else (_phase(run, metrics), _trajectory(run, metrics))
+            ),
+            *((_pieces(run),) if metrics.get("best") == _FREE and not dated else ()),
         ),
         law=law_picture(equation) if short else "",
         notes=tuple(map(str, notes)) if isinstance(notes, list) else (),
@@ -65,7 +70,13 @@ def _law_words(metrics: dict[str, object], text: str) -> tuple[str, ...]:
     if text:
         words.append(f"In full: {text}")
     distance = metrics.get("simulated_ks")
-    if isinstance(distance, float):
+    cohorts = metrics.get("cohorts")
+    if isinstance(cohorts, list):
+        words.append(
+            "The proof: each cross-section carried by the law to the next date has a distribution "
+            f"function within {number(cohorts[0]['ks'], 2)} of the one seen then."
+        )
+    elif isinstance(distance, float):
         words.append(
             "The proof: units that follow the equation, each seen at a random age, have a "
             "distribution function that stays within "
@@ -103,6 +114,47 @@ def _phase(run: Run, metrics: dict[str, object]) -> Figure:
         "Growth against size, free curve with band and the law.",
         frame,
         "phase",
+        wide=False,
+    )
+
+
+def _moved(run: Run) -> Figure:
+    frame = run.read_table("phase")
+    figure, (axis,) = canvas(width=6.2, height=3.3)
+    size = frame["size"].to_numpy()
+    axis.plot(size, frame["moved"], ".", color=INK, label="quantiles between two dates")
+    axis.plot(size, frame["growth"], color=MODEL, label="law")
+    axis.set_xlabel("size x")
+    axis.set_ylabel("growth dx/dt per unit of time")
+    axis.legend()
+    return Figure(
+        svg_of(figure),
+        "The phase line: how fast quantiles moved between two dates, at the size between, and the "
+        "law.",
+        "Growth against size, from quantiles and by the law.",
+        frame,
+        "phase",
+        wide=False,
+    )
+
+
+def _carried(run: Run) -> Figure:
+    frame = run.read_table("quantiles")
+    figure, (axis,) = canvas(width=6.2, height=3.3)
+    for _, rows in frame.groupby("share"):
+        axis.plot(rows["date"], rows["size"], "o", color=INK, markersize=4)
+        axis.plot(rows["date"], rows["carried"], color=MODEL)
+    if _logarithmic(frame["size"].to_numpy()):
+        axis.set_yscale("log")
+    axis.set_xlabel("date")
+    axis.set_ylabel("size x")
+    return Figure(
+        svg_of(figure),
+        "Quantiles of 5, 25, 50, 75 and 95 % at each date (dots), and those of the first date "
+        "carried by the law (lines).",
+        "Quantiles at each date and carried by the law.",
+        frame,
+        "quantiles",
         wide=False,
     )
 

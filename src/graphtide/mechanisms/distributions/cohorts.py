@@ -27,7 +27,7 @@ from graphtide.mechanisms.distributions.sample import Sample
 if TYPE_CHECKING:
     from graphtide.equation import Equation
 
-__all__ = ["COHORT_LAWS", "CohortLaw", "CohortResult", "fit_cohorts"]
+__all__ = ["COHORT_LAWS", "CohortLaw", "CohortResult", "fit_cohorts", "sample_quantiles"]
 
 _MOST_QUANTILES = 24
 _UNITS_A_QUANTILE = 12
@@ -78,6 +78,12 @@ class CohortResult:
     p_value: float
     ks: float
     criterion: float
+
+    def growth(self, size: np.ndarray) -> np.ndarray:
+        """Return f at sizes: the slope of the flow at time 0."""
+        step = 1e-5 / max(float(np.abs(self.values).max()), 1e-12)
+        later, earlier = (self.law.flow(size, t, self.values.tolist()) for t in (step, -step))
+        return (later - earlier) / (2.0 * step)
 
     def equation(self) -> Equation:
         """Return the law as an equation with values and standard errors."""
@@ -195,7 +201,7 @@ def fit_cohorts(dates: Sequence[float], samples: Sequence[Sample]) -> list[Cohor
     sizes = np.array([sample.size for sample in samples])
     count = int(np.clip(sizes.min() / _UNITS_A_QUANTILE, 3, _MOST_QUANTILES))
     shares = (np.arange(count) + 0.5) / count
-    quantiles = np.stack([_quantiles(sample, shares) for sample in samples])  # (m, U)
+    quantiles = np.stack([sample_quantiles(sample, shares) for sample in samples])  # (m, U)
     density = np.stack([_density(s, q) for s, q in zip(samples, quantiles, strict=True)])
     bridge = np.minimum(shares[:, None], shares) - np.outer(shares, shares)
     inverse = 1.0 / sizes
@@ -265,8 +271,8 @@ def _fitted(
     )  # fmt: skip
 
 
-def _quantiles(sample: Sample, shares: np.ndarray) -> np.ndarray:
-    """Return the middle of rounded cells or interpolated order statistics."""
+def sample_quantiles(sample: Sample, shares: np.ndarray) -> np.ndarray:
+    """Return interpolated order statistics, of rounded values the middle of cells."""
     if sample.weights is None:
         return np.quantile(sample.values + (sample.step / 2 - sample.below), shares)
     total = (np.cumsum(sample.weights) - 0.5 * sample.weights) / sample.weights.sum()

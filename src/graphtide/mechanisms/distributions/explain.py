@@ -96,7 +96,7 @@ def explain_distribution(
     report = progress if progress is not None else lambda _share, _text: None
     if age_rate is not None and not (np.isfinite(age_rate) and age_rate > 0.0):
         raise InputError(f"the rate of the ages is {age_rate:g}; it must be above 0")
-    sample, cohorts = _cross_sections(samples, dates, discrete)
+    sample, dated, cohorts = _cross_sections(samples, dates, discrete)
     report(0.1, "gathering values")
     jump = fit_jump(sample)
     breaks = () if jump is None else (float(jump.values[2]),)
@@ -151,6 +151,7 @@ def explain_distribution(
         anderson_darling(empirical, chosen.fit.cumulative_hazard),
         p_values,
         age_rate,
+        dated,
         tuple(cohorts),
         time.process_time() - began,
     )
@@ -171,15 +172,15 @@ def _cross_sections(
     samples: Sample | np.ndarray | Sequence[float],
     dates: np.ndarray | Sequence[float] | None,
     discrete: bool,
-) -> tuple[Sample, list[CohortResult]]:
-    """Return the sample to explain, and the laws between dates."""
+) -> tuple[Sample, tuple[tuple[float, Sample], ...], list[CohortResult]]:
+    """Return the sample to explain, the dated ones, and the laws between dates."""
     if isinstance(samples, Sample):
         if dates is not None:
             raise InputError("dates belong to plain sizes; give the sizes as an array")
-        return samples, []
+        return samples, (), []
     values = np.asarray(samples, dtype=np.float64).ravel()
     if dates is None:
-        return Sample.of(values, discrete=discrete), []
+        return Sample.of(values, discrete=discrete), (), []
     when = np.asarray(dates, dtype=np.float64).ravel()
     if when.shape != values.shape:
         raise InputError(f"{len(when)} dates were given for {len(values)} samples")
@@ -197,7 +198,8 @@ def _cross_sections(
             groups.append(Sample.of(inside, discrete=discrete))
         except InputError as error:
             raise InputError(f"date {moment:g}: {error}") from None
-    return groups[-1], fit_cohorts(moments.tolist(), groups)
+    dated = tuple(zip(moments.tolist(), groups, strict=True))
+    return groups[-1], dated, fit_cohorts(moments.tolist(), groups)
 
 
 def _free_start(sample: Sample, logarithmic: bool) -> float:

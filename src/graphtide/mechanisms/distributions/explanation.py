@@ -111,6 +111,7 @@ class Explanation:
         p_values: of the best's Kolmogorov-Smirnov and Anderson-Darling distances by parametric
             bootstrap; None for the free curve, censored and truncated samples.
         rate: hazard of the ages; None where the clock is free.
+        dated: each date with its cross-section; empty without dates.
         cohorts: laws that carry dated cross-sections into each other, best first.
         seconds: processor time of the whole.
     """
@@ -129,6 +130,7 @@ class Explanation:
     anderson_darling: float
     p_values: tuple[float, float] | None
     rate: float | None
+    dated: tuple[tuple[float, Sample], ...]
     cohorts: tuple[CohortResult, ...]
     seconds: float
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas
 
 from graphtide.mechanisms.distributions.bands import nelson_aalen
+from graphtide.mechanisms.distributions.cohorts import sample_quantiles
 from graphtide.mechanisms.distributions.explanation import Explanation, FamilyResult
 from graphtide.mechanisms.distributions.words import headline, local_exponents, notes
 from graphtide.run import Run
@@ -65,7 +66,9 @@ def save(found: Explanation, run: Run) -> None:
     run.write_table("families", _families(found))
     run.write_table("survival", _survival(found))
     run.write_table("trajectory", _trajectory(found))
-    run.write_table("phase", _phase(found))
+    run.write_table("phase", _dated_phase(found) if found.cohorts else _phase(found))
+    if found.cohorts:
+        run.write_table("quantiles", _carried(found))
     run.write_table(
         "exponents",
         pandas.DataFrame(local_exponents(found), columns=["size", "exponent", "standard_error"]),
@@ -153,6 +156,35 @@ def _trajectory(found: Explanation) -> pandas.DataFrame:
             "law": (found.family().fit.cumulative_hazard(size) - base) / rate,
         }
     )
+
+
+def _dated_phase(found: Explanation) -> pandas.DataFrame:
+    """Return the growth of the law of dates, and how fast quantiles moved between two dates."""
+    shares = np.linspace(0.02, 0.98, 25)
+    rows = []
+    for (before, first), (after, second) in zip(found.dated, found.dated[1:], strict=False):
+        low, high = sample_quantiles(first, shares), sample_quantiles(second, shares)
+        middle, moved = 0.5 * (low + high), (high - low) / (after - before)
+        rows.append(pandas.DataFrame({"size": middle, "moved": moved}))
+    frame = pandas.concat(rows).sort_values("size").reset_index(drop=True)
+    frame["growth"] = found.cohorts[0].growth(frame["size"].to_numpy())
+    return frame
+
+
+def _carried(found: Explanation) -> pandas.DataFrame:
+    """Return quantiles at each date, and where the law carries those of the first date."""
+    shares = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
+    start, sample = found.dated[0]
+    first = sample_quantiles(sample, shares)
+    law = found.cohorts[0]
+    rows = []
+    for moment, own in found.dated:
+        seen = sample_quantiles(own, shares)
+        carried = law.law.flow(first, moment - start, law.values.tolist())
+        rows.append(
+            pandas.DataFrame({"date": moment, "share": shares, "size": seen, "carried": carried})
+        )
+    return pandas.concat(rows)
 
 
 def _phase(found: Explanation) -> pandas.DataFrame:

@@ -152,7 +152,7 @@ def _near(pair: tuple[float, float]) -> bool:
 
 
 def _bend(found: Explanation) -> list[str]:
-    if not found.free_curve.logarithmic:
+    if found.cohorts or not found.free_curve.logarithmic:
         return []
     parts = [f"{size:.3g}: {p:.2f} ± {error:.2f}" for size, p, error in local_exponents(found)]
     return [
