@@ -14,6 +14,7 @@ from graphtide.report.lesson_depth import lesson_depth_page
 from graphtide.report.lesson_flow import lesson_flow_page
 from graphtide.report.lesson_numerics import lesson_numerics_page
 from graphtide.report.lesson_recurrent import lesson_recurrent_page
+from graphtide.report.mechanisms_distribution import distribution_page
 from graphtide.report.mechanisms_equation import equation_page
 from graphtide.run import Run
 
@@ -23,6 +24,7 @@ _BUILDERS: dict[str, Callable[[Run], Page]] = {
     "demo": demo_page,
     "dynamics fit": fit_page,
     "mechanisms equation": equation_page,
+    "mechanisms distribution": distribution_page,
     "lesson depth": lesson_depth_page,
     "lesson recurrent": lesson_recurrent_page,
     "lesson flow": lesson_flow_page,
