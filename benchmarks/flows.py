@@ -14,10 +14,10 @@ scikit-learn's wine table (178 x 13; 60 % to train, 20 % to validate and to test
 standardised by their training points. (Its breast cancer table serves no comparison: radius,
 perimeter and area are nearly the same number, and the affine layers of both libraries give single
 test points likelihoods that swamp the mean.) The seeds begin at 10: the initial weights of our
-layers were chosen with a look at seeds below. The parameters of the best of ten looks at the validation
-points are scored on the test points, on both sides. "no worse" means that the mean over seeds of
-(ours - zuko's) negative log-likelihood is at most its standard error. Times are CPU time of one
-thread; the ratio is the median over pairs of steps.
+layers were chosen with a look at seeds below. The parameters of the best of ten looks at the
+validation points are scored on the test points, on both sides. "no worse" means that the mean over
+seeds of (ours - zuko's) negative log-likelihood is at most its standard error. Times are CPU time
+of one thread; the ratio is the median over pairs of steps.
 
 Results are written after each pair; a run that was stopped goes on where it was.
 
