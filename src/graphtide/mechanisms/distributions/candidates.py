@@ -30,7 +30,7 @@ FAMILY_NAMES = (*_NAMED, "hazard_sum", "mechanism_sum")
 """Names of the closed families."""
 
 _HAZARD_POWERS = (-1.0, -0.5, 0.0, 1.0)
-_MECHANISM_POWERS = (0.0, 0.5, 1.0, 1.5)
+_MECHANISM_POWERS = (-1.0, 0.0, 0.5, 1.0)
 _NEGLIGIBLE = 1e-4  # share of the sum below which a term counts as absent
 
 

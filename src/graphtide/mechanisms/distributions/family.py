@@ -105,7 +105,7 @@ class Family:
         mechanism: the growth in plain words.
         inverse: x at cumulative hazards t, in closed form; None where it is solved for.
         located: whether the sample's start is itself a parameter (reported as x_min).
-        choices: how many powers were chosen from a list beside the parameters.
+        choices: how many choices from a list (of powers) were made beside the parameters.
         largest: greatest value that parameters allow, where the support has an end.
     """
 

@@ -55,8 +55,8 @@ class FreeCurve:
 
     @property
     def complexity(self) -> int:
-        """Number of coefficients."""
-        return len(self.coefficients)
+        """Number of coefficients and of places of knots."""
+        return len(self.coefficients) + len(self.knots)
 
     def coordinate(self, x: np.ndarray) -> np.ndarray:
         """Return u at x."""

@@ -74,7 +74,9 @@ def summarise(sample: Sample) -> Summary:
     weights = sample.weights
     shares = np.array([0.02, 0.1, 0.25, 0.3, 0.5, 0.6, 0.75, 0.9, 0.98])
     mean = float(np.average(middle, weights=weights))
-    deviation = float(np.sqrt(np.average((middle - mean) ** 2, weights=weights)))
+    scale = max(float(np.abs(middle).max()), 1e-300)  # squares of huge values would overflow
+    spread = np.average(((middle - mean) / scale) ** 2, weights=weights)
+    deviation = scale * float(np.sqrt(spread))
     if middle[0] > 0.0:
         logs = np.log(middle)
         log_mean = float(np.average(logs, weights=weights))

@@ -213,7 +213,7 @@ def hazard_sum(powers: Sequence[float]) -> Family:
         f"dx/dt = 1/({terms})",
         f"growth that several causes can end, each with its own dependence on size: hazard {terms}",
         located=True,
-        choices=len(powers),
+        choices=1,
     )
 
 
@@ -223,7 +223,8 @@ def mechanism_sum(powers: Sequence[float]) -> Family:
     The time H(x) = integral of dx/f is worked out by Gauss quadrature between the values in order.
 
     Args:
-        powers: at least two different exponents p_k.
+        powers: at least two different exponents p_k, at most 1: growth as a higher power would
+            reach infinity at a finite age.
     """
 
     def cumulative(x: np.ndarray, p: Sequence[Value], start: float) -> Value:
@@ -248,7 +249,7 @@ def mechanism_sum(powers: Sequence[float]) -> Family:
         f"dx/dt = {terms}",
         f"growth of several kinds added up: {terms}",
         located=True,
-        choices=len(powers),
+        choices=1,
     )
 
 
