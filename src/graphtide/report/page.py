@@ -15,6 +15,7 @@ from graphtide.report.lesson_flow import lesson_flow_page
 from graphtide.report.lesson_numerics import lesson_numerics_page
 from graphtide.report.lesson_recurrent import lesson_recurrent_page
 from graphtide.report.mechanisms_equation import equation_page
+from graphtide.report.mechanisms_growth import growth_page
 from graphtide.run import Run
 
 __all__ = ["render", "write_report"]
@@ -23,6 +24,7 @@ _BUILDERS: dict[str, Callable[[Run], Page]] = {
     "demo": demo_page,
     "dynamics fit": fit_page,
     "mechanisms equation": equation_page,
+    "mechanisms growth": growth_page,
     "lesson depth": lesson_depth_page,
     "lesson recurrent": lesson_recurrent_page,
     "lesson flow": lesson_flow_page,
