@@ -72,11 +72,11 @@ def speed(nodes: int, rounds: int) -> dict[str, object]:
     calls = {
         "sir": (
             lambda k: simulate_epidemic(sir, graph, long, start["sir"], runs=1, seed=k),
-            lambda k: EoN.fast_SIR(theirs, TAU, GAMMA, initial_infecteds=seeds),
+            lambda _: EoN.fast_SIR(theirs, TAU, GAMMA, initial_infecteds=seeds),
         ),
         "sis": (
             lambda k: simulate_epidemic(sis, graph, short, start["sis"], runs=1, seed=k),
-            lambda k: EoN.fast_SIS(theirs, TAU, GAMMA, initial_infecteds=seeds, tmax=5.0),
+            lambda _: EoN.fast_SIS(theirs, TAU, GAMMA, initial_infecteds=seeds, tmax=5.0),
         ),
     }
     found: dict[str, object] = {"nodes": nodes, "edges": graph.edge_count // 2, "rounds": rounds}

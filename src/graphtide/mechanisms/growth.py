@@ -153,7 +153,7 @@ def _ranked(results: list[LawResult]) -> list[LawResult]:
 
     def criterion(result: LawResult) -> float:
         scatter = float(np.mean(result.fit.residuals**2))
-        return count * np.log(max(scatter, 1e-20)) + len(result.fit.internal) * np.log(count)
+        return count * np.log(max(scatter, 1e-8)) + len(result.fit.internal) * np.log(count)
 
     first = min(near, key=criterion)
     return [first, *(result for result in ordered if result is not first)]
