@@ -10,6 +10,7 @@ import typer
 from graphtide.cli.console import JsonOption, progress_bar, show_metrics
 from graphtide.cli.distribution import distribution
 from graphtide.cli.dynamics import DirectedOption, GraphOption, SeedOption, StatesArgument
+from graphtide.cli.growth import growth
 from graphtide.cli.inputs import describe_sources
 
 __all__ = ["app"]
@@ -18,6 +19,8 @@ app = typer.Typer(
     help="Find the law: the differential equation behind what was observed.",
     no_args_is_help=True,
 )
+
+app.command()(growth)
 
 
 @app.callback()
