@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
 from graphtide.cli.console import JsonOption, progress_bar, show_metrics
@@ -12,6 +9,7 @@ from graphtide.cli.distribution import distribution
 from graphtide.cli.dynamics import DirectedOption, GraphOption, SeedOption, StatesArgument
 from graphtide.cli.growth import growth
 from graphtide.cli.inputs import describe_sources
+from graphtide.cli.mechanisms_equation import equation
 
 __all__ = ["app"]
 
@@ -71,3 +69,4 @@ def equation(
 
 
 app.command()(distribution)
+app.command()(equation)
