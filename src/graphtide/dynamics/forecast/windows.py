@@ -122,7 +122,7 @@ def make_windows(
     times, readings = regular_times(trajectory.times, trajectory.states)
     if missing is not None:
         readings = np.where(readings == missing, np.nan, readings)
-    if period is not None and not 2 <= period:
+    if period is not None and not period >= 2:
         raise InputError(f"period must be at least 2 readings; it is {period}")
     count = len(times)
     edge = round(split * count)
