@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from graphtide.cli.console import JsonOption, progress_bar, show_metrics
+from graphtide.cli.forecast import forecast
 from graphtide.cli.inputs import describe_sources, parse_assignments
+from graphtide.cli.options import DirectedOption, GraphOption, SeedOption, StatesArgument
 
 __all__ = ["DirectedOption", "GraphOption", "SeedOption", "StatesArgument", "app"]
 
@@ -17,26 +19,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-GraphOption = Annotated[
-    str,
-    typer.Option(
-        "--graph",
-        metavar="G",
-        help="File of edges (CSV source,target[,weight], GraphML, GML, Matrix Market, npz) "
-        "or a generator such as barabasi_albert:400:5, grid:20:20 or karate.",
-    ),
-]
-DirectedOption = Annotated[
-    bool, typer.Option("--directed", help="Read each row of an edge list as one direction only.")
-]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
-StatesArgument = Annotated[
-    Path,
-    typer.Argument(
-        metavar="STATES",
-        help="Table of states: time,node1,node2,... or time,node,x[,y...]; CSV, npz or NetCDF.",
-    ),
-]
 TimesText = Annotated[
     str,
     typer.Option(
@@ -228,3 +210,6 @@ def predict(
     network = None if graph is None else Graph.from_source(graph, directed=directed, seed=seed)
     metrics = predict_states(source, out=out, times=times, start=start, graph=network, seed=seed)
     show_metrics(metrics, json=json, title="predict")
+
+
+app.command()(forecast)

@@ -10,6 +10,7 @@ from graphtide.files import write_text
 from graphtide.report.content import Page
 from graphtide.report.demo import demo_page
 from graphtide.report.dynamics_fit import fit_page
+from graphtide.report.dynamics_forecast import forecast_page
 from graphtide.report.lesson_depth import lesson_depth_page
 from graphtide.report.lesson_flow import lesson_flow_page
 from graphtide.report.lesson_numerics import lesson_numerics_page
@@ -24,6 +25,7 @@ __all__ = ["render", "write_report"]
 _BUILDERS: dict[str, Callable[[Run], Page]] = {
     "demo": demo_page,
     "dynamics fit": fit_page,
+    "dynamics forecast": forecast_page,
     "mechanisms equation": equation_page,
     "mechanisms distribution": distribution_page,
     "mechanisms growth": growth_page,

@@ -72,10 +72,11 @@ class Forecaster(Protocol):
 class LastValue:
     """The last reading goes on."""
 
-    name = "last value"
+    name = "last_value"
 
     def fit(self, windows: Windows, train: np.ndarray, validation: np.ndarray | None) -> None:
         """Do nothing: there is nothing to learn."""
+        del windows, train, validation
 
     def predict(self, windows: Windows, numbers: np.ndarray) -> np.ndarray:
         """Return forecasts, (B, h, N, D)."""
@@ -85,10 +86,11 @@ class LastValue:
 class HistoryMean:
     """The mean of the history goes on."""
 
-    name = "history mean"
+    name = "history_mean"
 
     def fit(self, windows: Windows, train: np.ndarray, validation: np.ndarray | None) -> None:
         """Do nothing: there is nothing to learn."""
+        del windows, train, validation
 
     def predict(self, windows: Windows, numbers: np.ndarray) -> np.ndarray:
         """Return forecasts, (B, h, N, D)."""
@@ -99,13 +101,14 @@ class HistoryMean:
 class SeasonalMean:
     """The mean of the other cycles at the same phase."""
 
-    name = "seasonal mean"
+    name = "seasonal_mean"
 
     def __init__(self) -> None:
         self.season: Season | None = None
 
     def fit(self, windows: Windows, train: np.ndarray, validation: np.ndarray | None) -> None:
         """Read the cycles before the last target of the training windows."""
+        del validation
         self.season = Season.of(windows, int(train[-1]) + windows.horizon)
 
     def predict(self, windows: Windows, numbers: np.ndarray) -> np.ndarray:
@@ -122,7 +125,7 @@ class Autoregression:
     """
 
     def __init__(self, graph: Graph | None = None) -> None:
-        self.name = "autoregression" if graph is None else "graph autoregression"
+        self.name = "autoregression" if graph is None else "graph_autoregression"
         self.operators = [] if graph is None else _operators(graph)
         self.penalty = _PENALTIES[0]
         self.weight = np.zeros((0, 0))  # (features, h D)
@@ -186,7 +189,7 @@ class Autoregression:
 class VectorAutoregression:
     """Ridge regression of every node on the last lags of every node."""
 
-    name = "vector autoregression"
+    name = "vector_autoregression"
 
     def __init__(self) -> None:
         self.penalty = _PENALTIES[-1]

@@ -42,11 +42,12 @@ class Settings:
 
     Args:
         width: length of hidden states.
-        epochs: passes through the windows, at most; more where an epoch has few steps.
+        epochs: passes through the windows, at most.
         batch: windows a step.
         learning_rate: the largest, after the warm-up.
         weight_decay: of the matrices, decoupled (AdamW).
         patience: epochs without improvement on the validation windows after which it stops.
+        least_steps: where an epoch has few steps, there are more epochs (up to 100), for so many.
     """
 
     width: int = 64
@@ -55,14 +56,15 @@ class Settings:
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3
     patience: int = 8
+    least_steps: int = 600
 
 
 LEARNED: dict[str, tuple[Builder, Settings]] = {
-    "graph ode-rnn": (GraphOdeRnn, Settings(width=32)),
-    "direct network": (DirectNetwork, Settings()),
-    "rnn-gnn": (RecurrentGraphNetwork.of("rnn"), Settings(width=32, epochs=10)),
-    "gru-gnn": (RecurrentGraphNetwork.of("gru"), Settings(width=32, epochs=10)),
-    "lstm-gnn": (RecurrentGraphNetwork.of("lstm"), Settings(width=32, epochs=10)),
+    "graph_ode_rnn": (GraphOdeRnn, Settings(width=24, epochs=12)),
+    "direct_network": (DirectNetwork, Settings()),
+    "rnn_gnn": (RecurrentGraphNetwork.of("rnn"), Settings(width=32, epochs=10)),
+    "gru_gnn": (RecurrentGraphNetwork.of("gru"), Settings(width=32, epochs=10)),
+    "lstm_gnn": (RecurrentGraphNetwork.of("lstm"), Settings(width=32, epochs=10)),
 }
 """Networks by name; the last three are baselines."""
 
@@ -90,7 +92,6 @@ class LearnedForecaster:
     device: str = "cpu"
     epochs: int | None = field(default=None, init=False)
     histories: dict[str, tuple[Epoch, ...]] = field(default_factory=dict, init=False)
-    interrupted: bool = field(default=False, init=False)
     season: Season | None = field(default=None, init=False)
     network: AveragedModel | None = field(default=None, init=False)
 
@@ -99,10 +100,11 @@ class LearnedForecaster:
 
         Raises:
             ComputationError: the loss is not finite.
+            KeyboardInterrupt: it was interrupted.
         """
         settings = self._settings()
         steps = math.ceil(len(train) / settings.batch)
-        most = max(settings.epochs, min(100, math.ceil(600 / steps)))
+        most = max(settings.epochs, min(100, math.ceil(settings.least_steps / steps)))
         epochs = most if validation is not None or self.epochs is None else self.epochs
         self.season = Season.of(windows, int(train[-1]) + windows.horizon)
         network = self.build(windows)
@@ -129,7 +131,8 @@ class LearnedForecaster:
             checkpoint=self._checkpoint(stage, windows, train, epochs), progress=self.progress,
         )  # fmt: skip
         self.histories[stage] = trained.history
-        self.interrupted = self.interrupted or trained.interrupted
+        if trained.interrupted:
+            raise KeyboardInterrupt  # the checkpoint is written: the same call goes on from it
         if validation is not None:
             self.epochs = trained.best_epoch + 1
         network.eval()
@@ -189,7 +192,9 @@ class LearnedForecaster:
         targets = (windows.targets(numbers) - windows.mean) / windows.deviation
         there = self._tensor((~np.isnan(targets)).astype(np.float64))
         said = network(self._inputs(windows, numbers))
-        missed = huber_loss(said, self._tensor(np.nan_to_num(targets)), reduction="none", delta=_BEND)
+        missed = huber_loss(
+            said, self._tensor(np.nan_to_num(targets)), reduction="none", delta=_BEND
+        )
         return (missed * there).sum() / (_BEND * torch.clamp(there.sum(), min=1.0))
 
     def _tensor(self, values: np.ndarray) -> Tensor:
@@ -213,7 +218,7 @@ class LearnedForecaster:
             "seed": self.seed,
             **asdict(self._settings()),
         }
-        name = f"{self.name.replace(' ', '_')}_{stage}.safetensors"
+        name = f"{self.name}_{stage}.safetensors"
         return Checkpoint(self.folder / name, identity=identity)
 
 

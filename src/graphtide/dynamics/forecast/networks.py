@@ -16,17 +16,19 @@ moves by a field on the graph between readings, and a gated update takes each re
     dh/dt = (1 - z(h)) (g(h) - h) - L h diag(a) - (I - R) h diag(b)
 
 (gates as in GRU-ODE, diffusion over the given and the learned graph). At the last reading the state
-joins the rest, and the same field carries it over the horizon, where it is read off at each step.
+joins the rest in a perceptron; the same field carries what comes out over the horizon, where it is
+read off at each step.
 
-Sources: Wu, Pan, Long, Jiang, Zhang, Graph WaveNet, IJCAI 2019 (a learned adjacency beside the given
-one); Shao, Zhang, Wang, Wei, Xu, CIKM 2022 (identity of node and phase); Rubanova, Chen, Duvenaud,
-NeurIPS 2019 (ODE-RNN).
+Sources: Wu, Pan, Long, Jiang, Zhang, Graph WaveNet, IJCAI 2019 (a learned adjacency beside the
+given one); Shao, Zhang, Wang, Wei, Xu, CIKM 2022 (identity of node and phase); Rubanova, Chen,
+Duvenaud, NeurIPS 2019 (ODE-RNN).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -36,6 +38,9 @@ from graphtide.nn.recurrent import DifferentialCell, GatedField, RecurrentNetwor
 from graphtide.ode.solve import solve
 
 __all__ = ["DirectNetwork", "GraphOdeRnn", "Inputs", "Regions", "Sizes"]
+
+_STEP = 3
+"""Readings to a step of the path over the horizon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +142,7 @@ class _Floor(nn.Module):
         level = last.repeat(1, 1, self.sizes.history)
         operator = self.graph.operator("mean_adjacency", like=history)
         own = torch.cat([(history - level)[..., : -last.shape[-1]], last], dim=-1)
-        lags = torch.cat(
-            [own, operator @ history - level, self.regions(history) - level], dim=-1
-        )
+        lags = torch.cat([own, operator @ history - level, self.regions(history) - level], dim=-1)
         place = self.place.expand(batch, -1, -1)
         phase = inputs.phase[:, None].expand(-1, nodes, -1)
         parts = [lags, place, phase]
@@ -198,10 +201,11 @@ class GraphOdeRnn(nn.Module):
         self.field = _GraphField(graph, self.floor.regions, width)
         cell = DifferentialCell(3 * sizes.variables, width, field=self.field)
         self.encoder = RecurrentNetwork(cell, method="euler")
-        self.join = _perceptron(width + sizes.context, width, width, sizes.dropout, layers=1)
+        targets = sizes.horizon * sizes.variables
+        self.join = _perceptron(
+            width + sizes.context, 2 * width, targets + width, sizes.dropout, layers=2
+        )
         self.readout = nn.Linear(width, sizes.variables)
-        with torch.no_grad():
-            self.readout.weight.mul_(0.1)
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Return standardised forecasts."""
@@ -223,15 +227,16 @@ class GraphOdeRnn(nn.Module):
         start = torch.tanh(self.start(context[..., lags : lags + season]))
         states = self.encoder(series, start.reshape(batch * nodes, width)).after[:, -1]
         joined = self.join(torch.cat([states.view(batch, nodes, width), context], dim=-1))
-        horizon = self.sizes.horizon
+        direct, onward = joined.split([joined.shape[-1] - width, width], dim=-1)
         path = solve(
             self.field,
-            torch.tanh(joined),
-            torch.arange(horizon + 1, dtype=torch.float64),
+            states.view(batch, nodes, width) + onward,
+            torch.from_numpy(_knots(self.sizes.horizon)),
             method="euler",
-        ).states[1:]  # (h, B, N, H)
-        forecast = self.floor.forecast(last, change)
-        return forecast + self.readout(path).transpose(0, 1)
+        ).states  # (knots, B, N, H)
+        between = _interpolation(self.sizes.horizon).to(path)  # (h, knots)
+        carried = torch.einsum("jk,kbnd->bjnd", between, self.readout(path))
+        return self.floor.forecast(last, change + direct) + carried
 
 
 class _GraphField(nn.Module):
@@ -261,3 +266,15 @@ def _perceptron(size: int, width: int, out: int, dropout: float, *, layers: int)
         last.weight.mul_(0.1)
         last.bias.zero_()
     return nn.Sequential(*parts, last)
+
+
+def _knots(horizon: int) -> np.ndarray:
+    """Return the times, in readings after the last one, at which the path is worked out."""
+    return np.linspace(0.0, horizon, 1 + -(-horizon // _STEP))
+
+
+def _interpolation(horizon: int) -> Tensor:
+    """Return the weights (h, knots) of the knots at each step, linear between them."""
+    knots = _knots(horizon)
+    rows = [np.interp(np.arange(1, horizon + 1), knots, row) for row in np.eye(len(knots))]
+    return torch.from_numpy(np.stack(rows, axis=1))
