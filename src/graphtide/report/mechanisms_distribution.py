@@ -256,7 +256,8 @@ def _pieces(run: Run) -> Table:
 
 
 def _table(run: Run) -> Table:
-    frame: pandas.DataFrame = run.read_table("families").fillna({"limit": ""})
+    frame: pandas.DataFrame = run.read_table("families")
+    frame["limit"] = frame["limit"].astype(object).where(frame["limit"].notna(), "")
     return Table(
         "Best held-out likelihood first; the chosen family is marked",
         ("family", "parameters", "distance", "lost", "Vuong p", "mechanism"),

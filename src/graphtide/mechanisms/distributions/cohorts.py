@@ -202,7 +202,7 @@ def fit_cohorts(dates: Sequence[float], samples: Sequence[Sample]) -> list[Cohor
     count = int(np.clip(sizes.min() / _UNITS_A_QUANTILE, 3, _MOST_QUANTILES))
     shares = (np.arange(count) + 0.5) / count
     quantiles = np.stack([sample_quantiles(sample, shares) for sample in samples])  # (m, U)
-    density = np.stack([_density(s, q) for s, q in zip(samples, quantiles, strict=True)])
+    density = np.stack([_density(sample, shares) for sample in samples])
     bridge = np.minimum(shares[:, None], shares) - np.outer(shares, shares)
     inverse = 1.0 / sizes
     pairs = np.diag(inverse[:-1] + inverse[1:])
@@ -279,13 +279,17 @@ def sample_quantiles(sample: Sample, shares: np.ndarray) -> np.ndarray:
     return np.interp(shares, total, sample.values)
 
 
-def _density(sample: Sample, places: np.ndarray) -> np.ndarray:
-    """Return the density of the free curve at places."""
+def _density(sample: Sample, shares: np.ndarray) -> np.ndarray:
+    """Return the density of the free curve at its own quantiles, not at the noisy ones seen.
+
+    A density at the quantile that was seen errs together with it, which would bias the rates.
+    """
     shift = 1.0 if sample.whole and sample.values[0] == 0.0 else 0.0
     curve = fit_free_curve(
         Compressed(sample).nodes(), sample.start, logarithmic=sample.positive, shift=shift
     )
-    return curve.hazard(places) * np.exp(-curve.cumulative_hazard(places))
+    places = curve.trajectory(-np.log1p(-shares))
+    return curve.hazard(places) * (1.0 - shares)
 
 
 def _two_sample(first: np.ndarray, second: np.ndarray) -> float:
