@@ -11,6 +11,7 @@ from graphtide.cli.console import JsonOption, progress_bar, show_metrics
 from graphtide.cli.dynamics import DirectedOption, GraphOption, SeedOption, StatesArgument
 from graphtide.cli.growth import growth
 from graphtide.cli.inputs import describe_sources
+from graphtide.cli.spread import spread
 
 __all__ = ["app"]
 
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 
 app.command()(growth)
+app.command()(spread)
 
 
 @app.callback()
