@@ -93,3 +93,53 @@ def test_a_shrinking_curve_is_refused(call, tmp_path):
     assert out == ""
     assert "curve.csv, row 9: the size falls from 100 to 79" in err
     assert not (tmp_path / "run").exists()
+
+
+def outbreaks(call):
+    code, _, _ = call(
+        *("dynamics", "simulate", "sir", "--graph", "barabasi_albert:80:2", "--stochastic"),
+        *("--runs", "30", "--times", "0:10:3", "--out", "runs.csv", "--cascades", "cascades.csv"),
+    )
+    assert code == 0
+
+
+def test_spread_reads_what_the_simulation_wrote(call, tmp_path):
+    outbreaks(call)
+    arguments = ("mechanisms", "spread", "cascades.csv", "--graph", "barabasi_albert:80:2")
+    code, out, _ = call(*arguments, "--until", "10", "--out", "run", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["law"] == "sir"
+    for name, true in (("infection", 0.2), ("recovery", 0.5)):
+        rate = found["rates"][name]
+        assert abs(rate["value"] - true) < 4 * rate["standard_error"]
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "structural virality" in page
+    assert page.count("<figcaption>") >= 3
+
+
+def test_spread_infers_the_network_where_none_is_given(call, tmp_path):
+    outbreaks(call)
+    code, out, _ = call("mechanisms", "spread", "cascades.csv", "--out", "run", "--json")
+    assert code == 0
+    assert json.loads(out)["inferred_edges"] > 0
+    edges = pandas.read_csv(tmp_path / "run" / "network.csv")
+    assert {"source", "target", "weight", "standard_error"} <= set(edges.columns)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("a,0,0\na,99,1\n", ["c.csv, row 3", "'99'"]),
+        ("a,0,1\na,1,0\n", ["c.csv, row 3", "order of time"]),
+    ],
+)
+def test_bad_cascades_end_in_one_sentence(call, tmp_path, rows, words):
+    (tmp_path / "c.csv").write_text("cascade,node,time\n" + rows)
+    code, out, err = call("mechanisms", "spread", "c.csv", "--graph", "karate", "--out", "run")
+    assert code == 2
+    assert out == ""
+    assert err.count("\n") == 1
+    for word in words:
+        assert word in err
+    assert not (tmp_path / "run").exists()

@@ -7,6 +7,7 @@ import typer
 from graphtide.cli.distribution import distribution
 from graphtide.cli.growth import growth
 from graphtide.cli.mechanisms_equation import equation
+from graphtide.cli.spread import spread
 
 __all__ = ["app"]
 
@@ -24,3 +25,4 @@ def _mechanisms() -> None:
 app.command()(equation)
 app.command()(distribution)
 app.command()(growth)
+app.command()(spread)
