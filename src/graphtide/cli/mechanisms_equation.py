@@ -64,21 +64,43 @@ def equation(
             "where the plain law leaves too many nodes unexplained."
         ),
     ] = "auto",
+    infer_graph: Annotated[
+        bool,
+        typer.Option(
+            "--infer-graph",
+            help="The network is unknown: infer it with the law and write edges.csv with scores.",
+        ),
+    ] = False,
     seed: SeedOption = 0,
     directed: DirectedOption = False,
     json: JsonOption = False,
 ) -> None:
     """Find the differential equation behind the states of nodes; write equation.json and a page."""
+    from graphtide.errors import InputError
+    from graphtide.mechanisms.network import infer_network
     from graphtide.mechanisms.regression import discover
     from graphtide.mechanisms.user_terms import read_terms
     from graphtide.report import write_report
     from graphtide.run import Run
+    from graphtide.trajectory import Trajectory
 
     Run.check_target(out)
-    trajectories, graphs = _read(states, graph or [], directed=directed, seed=seed)
+    if infer_graph and graph:
+        raise InputError("--graph and --infer-graph exclude each other")
+    if infer_graph:
+        trajectories, graphs = [Trajectory.read(path) for path in states], []
+    else:
+        trajectories, graphs = _read(states, graph or [], directed=directed, seed=seed)
+    _same_variables(states, trajectories)
     variables = trajectories[0].variables
     further = read_terms(library, variables) if library is not None else []
+    network = None
     with progress_bar(quiet=json) as progress:
+        if infer_graph:
+            network = infer_network(
+                trajectories, terms=terms, library=further, seed=seed, progress=progress
+            )
+            graphs = [network.graph]
         discovery = discover(
             trajectories,
             graphs,
@@ -95,14 +117,21 @@ def equation(
         "terms": terms,
         "node_effects": node_effects,
         "robust": robust,
+        "infer_graph": infer_graph,
         "seed": seed,
     }
     run = Run.create(out, kind="mechanisms equation", configuration=configuration)
     discovery.save(run)
+    inferred = {}
+    if network is not None:
+        run.write_table("edges", network.table())
+        inferred = {"network": network.summary()}
+        run.write_metrics({**run.read_metrics(), **inferred})
     page = write_report(run)
     metrics = {
         "equation": discovery.equation.text(values=True, digits=4),
         **discovery.metrics,
+        **inferred,
         "notes": list(discovery.notes),
         "report": str(page),
     }
@@ -118,7 +147,9 @@ def _read(
     from graphtide.trajectory import Trajectory
 
     if not graph:
-        raise InputError("--graph is missing; give the network")
+        raise InputError(
+            "--graph is missing; give the network, or --infer-graph where it is unknown"
+        )
     if len(graph) not in (1, len(states)):
         raise InputError(
             f"--graph is given {len(graph)} times for {len(states)} tables of states; once for "
@@ -129,13 +160,18 @@ def _read(
     }
     graphs = [known[text] for text in (graph if len(graph) > 1 else graph * len(states))]
     read = [Trajectory.read(path, graph=g) for path, g in zip(states, graphs, strict=True)]
+    return read, graphs
+
+
+def _same_variables(states: list[Path], read: list[Trajectory]) -> None:
+    from graphtide.errors import InputError
+
     for path, trajectory in zip(states, read, strict=True):
         if trajectory.variables != read[0].variables:
             raise InputError(
                 f"{path} has the variables {', '.join(trajectory.variables)}; those of {states[0]} "
                 f"are {', '.join(read[0].variables)}"
             )
-    return read, graphs
 
 
 def _effects(text: str) -> list[str] | Literal["auto"]:

@@ -44,7 +44,9 @@ def node_sandwich(gram: NodeGram, coefficients: np.ndarray) -> np.ndarray:
     Covariance H^-1 (sum_i g_i g_i') H^-1 with g_i = R_i'(y_i - R_i c) (Liang and Zeger, Biometrika
     73, 1986), times n / (n - P) for n nodes.
     """
-    bread = np.linalg.inv(gram.terms.sum(axis=0))
+    total = gram.terms.sum(axis=0)
+    scale = np.sqrt(np.maximum(np.diag(total), 1e-300))
+    bread = np.linalg.pinv(total / np.outer(scale, scale), hermitian=True) / np.outer(scale, scale)
     scores = gram.cross - gram.terms @ coefficients
     count, terms = scores.shape
     correction = count / max(count - terms, 1)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast, get_args
 
 import numpy as np
 
 from graphtide.equation.grammar import parse_expression
 from graphtide.equation.printing import expression_text
-from graphtide.errors import ComputationError
+from graphtide.errors import ComputationError, InputError
 from graphtide.mechanisms.bootstrap import node_sandwich
 from graphtide.mechanisms.candidates import Candidate, TermSet
 from graphtide.mechanisms.inner import refine
@@ -29,7 +29,7 @@ from graphtide.mechanisms.search import (
 from graphtide.mechanisms.selection import Selection, select
 from graphtide.weakform.gram import NodeGram
 
-__all__ = ["Found", "WeakFit", "find_law", "libraries", "noisy", "weak_fit"]
+__all__ = ["Found", "WeakFit", "checked_terms", "find_law", "libraries", "noisy", "weak_fit"]
 
 LEAST_NOISE = 1e-3
 """Noise, as a share of the spread, from which on a law is fitted to the readings themselves."""
@@ -86,6 +86,20 @@ class Found:
             tuple(map(tuple, self.chosen)),
             tuple(fit.coefficients for fit in self.weak),
         )
+
+
+def checked_terms(terms: str, library: Sequence[Candidate]) -> TermSet:
+    """Return which of the house's candidates are meant.
+
+    Raises:
+        InputError: there is no such set, or nothing would be left to search.
+    """
+    if terms not in get_args(TermSet):
+        known = ", ".join(get_args(TermSet))
+        raise InputError(f"terms '{terms}' are unknown; one of {known} was expected")
+    if terms == "none" and not library:
+        raise InputError("terms 'none' leave nothing to search; give a library of terms")
+    return cast("TermSet", terms)
 
 
 def find_law(

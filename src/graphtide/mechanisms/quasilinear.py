@@ -105,11 +105,17 @@ class PathFit:
         joined[:, ~np.isfinite(joined).all(axis=0)] = 0.0  # never chosen
         return joined, np.concatenate(targets)
 
-    def gram(self, d: int) -> NodeGram:
-        """Return the products of variable d's own terms for each node, summed over stretches."""
+    def gram(self, d: int, *, inner: bool = False) -> NodeGram:
+        """Return the products of variable d's own terms for each node, summed over stretches.
+
+        ``inner`` adds the slopes of the terms by their inner parameters as further columns.
+        """
         joined: NodeGram | None = None
+        terms = list(self.model.terms[d])
+        if inner:
+            terms += [slope for term in self.model.terms[d] for slope in term.slopes()]
         for part, target in self._parts(d):
-            rows = part.projected(part.responses(part.sources(d, self.model.terms[d])))
+            rows = part.projected(part.responses(part.sources(d, terms)))
             gram = node_gram(rows.transpose(1, 0, 2), target[..., 0].T)
             joined = gram if joined is None else joined + gram
         assert joined is not None  # there is at least one stretch

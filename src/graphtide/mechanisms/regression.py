@@ -24,7 +24,7 @@ from graphtide.mechanisms.candidates import Candidate, TermSet
 from graphtide.mechanisms.departures import RobustMode, find_shared_law
 from graphtide.mechanisms.discovery import Discovery, FoundTerm, Law
 from graphtide.mechanisms.effects import NodeEffects, node_effects_of, with_attributes
-from graphtide.mechanisms.lawsearch import Found, noisy
+from graphtide.mechanisms.lawsearch import Found, checked_terms, noisy
 from graphtide.mechanisms.notes import reader_notes
 from graphtide.mechanisms.rows import Sample, prepare
 from graphtide.mechanisms.search import Support, identities
@@ -76,11 +76,7 @@ def discover(
     began = time.perf_counter()
     report = progress or (lambda _share, _text: None)
     report(0.0, "smoothing")
-    if terms not in get_args(TermSet):
-        known = ", ".join(get_args(TermSet))
-        raise InputError(f"terms '{terms}' are unknown; one of {known} was expected")
-    if terms == "none" and not library:
-        raise InputError("terms 'none' leave nothing to search; give a library of terms")
+    terms = checked_terms(terms, library)
     if robust not in get_args(RobustMode):
         raise InputError(f"robust '{robust}' is unknown; auto, on or off was expected")
     samples = _samples(trajectories, graph)
@@ -88,7 +84,7 @@ def discover(
     report(0.1, "searching")
     departures = find_shared_law(
         samples,
-        cast("TermSet", terms),
+        terms,
         library,
         node_effects=node_effects,
         robust=cast("RobustMode", robust),
@@ -195,7 +191,10 @@ def _law(found: Found, d: int, repeated: Bootstrap | None) -> Law:
     else:
         fit = found.selection.fit
         values = fit.model.coefficients[d]
-        errors = node_sandwich(fit.gram(d), values)
+        # Inner parameters were fitted too: what they may be adds to the coefficients' errors.
+        gram = fit.gram(d, inner=True)
+        slopes = np.zeros(gram.cross.shape[1] - len(values))
+        errors = node_sandwich(gram, np.concatenate([values, slopes]))[: len(values)]
         terms = [
             FoundTerm(
                 term.text,

@@ -21,7 +21,7 @@ from graphtide.mechanisms.search import ELBOW
 from graphtide.mechanisms.trimmed import Trimmed, node_residuals, trimmed_law
 from graphtide.weakform.gram import NodeGram
 
-__all__ = ["Robust", "nodes_left", "robust_law"]
+__all__ = ["Robust", "nodes_left", "right_nodes", "robust_law"]
 
 DECIDING = 0.3
 """Share of the nodes that decide on a law: three in ten are right in all that is asked for here."""
@@ -93,6 +93,20 @@ def robust_law(
             break
         kept = sure
     return best
+
+
+def right_nodes(
+    samples: Sequence[Sample],
+    terms: TermSet,
+    extra: Sequence[Candidate] = (),
+    *,
+    starts: int,
+    seed: int,
+) -> list[Sample] | None:
+    """Return the samples with the nodes that the trimmed search keeps; None where it keeps none."""
+    groups = _Groups.of(samples)
+    kept = _first_nodes(samples, groups, terms, extra, starts, seed)
+    return None if kept is None else groups.restricted(samples, kept)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas
 
-from graphtide.mechanisms.candidates import Candidate, message
 from graphtide.mechanisms.following import NodeFit
+from graphtide.mechanisms.messages import messages_to
 from graphtide.mechanisms.quasilinear import Model
 from graphtide.mechanisms.rows import Sample
 
@@ -131,7 +131,7 @@ def _single_edges(sample: Sample, node: int, model: Model) -> tuple[float, np.nd
         for term, value in zip(terms, model.coefficients[d], strict=True):
             if term.coupling == "none":
                 continue
-            rows = value * sample.without_effects_of(node, _messages(sample, term, node))
+            rows = value * sample.without_effects_of(node, messages_to(sample, term, node))
             if term.coupling == "sum":
                 unit += rows
             else:
@@ -144,10 +144,3 @@ def _single_edges(sample: Sample, node: int, model: Model) -> tuple[float, np.nd
             change = weight * unit + share * (mean - moved) - np.where(total > 1e-12, 0.0, mean_now)
             result += ((own - change) ** 2).sum(axis=0) / scale
     return before, dropped, added
-
-
-def _messages(sample: Sample, term: Candidate, node: int) -> np.ndarray:
-    """Return the weak rows of what every node would send to one, shape (W, N)."""
-    states = sample.states()
-    here = {name: series[:, [node]] + np.zeros_like(series) for name, series in states.items()}
-    return sample.tests.value @ message(term, here, states, sample.graph, node)
