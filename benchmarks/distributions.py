@@ -288,6 +288,7 @@ def real(name: str, source: str, sample: Sample) -> dict[str, object]:
         "source": source,
         "units": sample.size,
         "step": sample.step,
+        "ratio": sample.ratio,
         "best": found.best,
         "ks": best.ks,
         "simulated_ks": found.simulated_ks,

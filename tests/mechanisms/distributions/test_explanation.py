@@ -7,7 +7,10 @@ from scipy.special import zeta
 
 from graphtide.errors import InputError
 from graphtide.mechanisms.distributions import Sample, explain_distribution
+from graphtide.mechanisms.distributions.candidates import fit_all
 from graphtide.mechanisms.distributions.cohorts import COHORT_LAWS, fit_cohorts
+from graphtide.mechanisms.distributions.comparison import HeldOut, choose, vuong
+from graphtide.mechanisms.distributions.nodes import Compressed
 from graphtide.mechanisms.distributions.tail import power_law_tail
 from graphtide.mechanisms.distributions.words import cannot_be_known, headline, notes
 from graphtide.ode.solve import solve
@@ -66,6 +69,44 @@ def test_one_cross_section_says_that_its_clock_is_free():
     rates = [growth_of(e.equation, x) for e in (found, timed)]
     assert rates[1] == pytest.approx(0.1 * rates[0])
     assert timed.simulated_ks == pytest.approx(found.simulated_ks, abs=1e-3)
+
+
+def test_in_a_growing_population_the_hazard_of_ages_is_the_death_rate_plus_the_growth_rate():
+    # Births at rate e^(r t) up to now, deaths at rate mu; the living grow by dx/dt = x from 1.
+    growth, death, horizon = 0.3, 0.5, 40.0
+    generator = np.random.default_rng(0)
+    born = horizon + np.log(generator.random(60_000)) / growth  # density e^(r t), t <= now
+    age = horizon - born
+    living = generator.random(60_000) < np.exp(-death * age)
+    found = quick(np.exp(age[living]))
+    assert found.best == "pareto"
+    parameters, errors = found.family().parameters, found.family().standard_errors
+    assert abs(parameters["exponent"] - (growth + death)) < 3.0 * errors["exponent"]
+
+
+def test_the_comparison_of_two_laws_knows_which_is_nearer():
+    sample = Sample.of(LAWS["lognormal"].draw(3_000))
+    nodes = Compressed(sample).nodes()
+    fits = {f.family.name: f for f in fit_all(sample, nodes, None, ["lognormal", "weibull"])[0]}
+    statistic, p = vuong(fits["lognormal"], fits["weibull"], nodes)
+    assert statistic > 5.0
+    assert p < 1e-6
+    back, same = vuong(fits["weibull"], fits["lognormal"], nodes)
+    assert back == pytest.approx(-statistic)
+    assert same == pytest.approx(p)
+    assert vuong(fits["weibull"], fits["weibull"], nodes) == (0.0, 1.0)
+
+
+def test_ties_go_to_the_simplest_and_then_to_the_nearest():
+    generator = np.random.default_rng(0)
+    weight, noise = np.ones(1_000), generator.normal(size=1_000)
+    best = HeldOut(-1.0 + 0.01 * noise, weight)
+    near = HeldOut(-1.003 + 0.01 * generator.normal(size=1_000), weight)
+    far = HeldOut(-1.2 + 0.01 * noise, weight)
+    names, distance = ["best", "near", "far"], [0.01, 0.02, 0.03]
+    assert choose(names, [3, 2, 1], [best, near, far], distance) == "near"
+    assert choose(names, [2, 2, 1], [best, near, far], distance) == "best"
+    assert choose(names, [3, 1, 1], [best, far, far], [0.0, 0.0, 0.0]) == "best"
 
 
 def growth_of(equation, x):

@@ -153,8 +153,29 @@ def test_the_step_of_rounded_values_is_found(digits, whole):
     assert digits < 0 or step > 0.0
 
 
+def test_a_lattice_of_tied_values_is_found():
+    # Shares of a census scaled up: multiples of an odd number, truncated below.
+    counts = 5 + np.random.default_rng(0).geometric(0.1, 2_000)
+    sample = Sample.of(np.round(2487.1 * counts, 1))
+    assert sample.step == pytest.approx(2487.1, rel=1e-5)
+    assert sample.below == pytest.approx(sample.step / 2)
+
+
+def test_powers_of_rounded_magnitudes_have_cells_on_the_logarithmic_scale():
+    magnitude = np.random.default_rng(0).exponential(0.8, 5_000)
+    sample = Sample.of(10.0 ** np.round(magnitude, 1))
+    assert sample.step == 0.0
+    assert sample.ratio == pytest.approx(10.0**0.1)
+    assert sample.tied
+    np.testing.assert_allclose(
+        sample.upper(sample.values) / sample.lower(sample.values), sample.ratio
+    )
+    fit = fitted("weibull", Sample.of(np.round(magnitude + 0.0, 1)))
+    assert np.isfinite(fit.log_likelihood)
+
+
 def test_continuous_values_have_no_step():
-    assert Sample.of(LAWS["lognormal"].draw(2_000)).step == 0.0
+    assert not Sample.of(LAWS["lognormal"].draw(2_000)).tied
 
 
 @pytest.mark.parametrize(

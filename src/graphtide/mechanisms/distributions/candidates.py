@@ -40,7 +40,7 @@ def fit_jump(sample: Sample) -> Fit | None:
     Nodes must have a break at its cross-over. None for cells, whose likelihood is smooth in it, and
     where the law cannot be fitted.
     """
-    if sample.step > 0.0 or not sample.positive:
+    if sample.tied or not sample.positive:
         return None
     return fit_crossover(_NAMED["double_power_law"], sample)
 
@@ -89,7 +89,7 @@ def location(fit: Fit, sample: Sample) -> tuple[float, float]:
     where the start is known (cells, entries) or h has no finite value there.
     """
     density = float(fit.hazard(np.array([fit.start]))[0])
-    known = sample.step > 0.0 or sample.entry is not None
+    known = sample.tied or sample.entry is not None
     if known or not np.isfinite(density) or density <= 0.0 or not fit.converged:
         return fit.start, np.nan
     spread = 1.0 / (sample.size * density)
@@ -105,7 +105,7 @@ def _unfit(name: str, sample: Sample) -> str:
         return ""
     if lowest < 0.0:
         return f"holds positive sizes only, and the lowest value is {lowest:g}"
-    if support == "positive" and lowest == 0.0 and sample.step == 0.0:
+    if support == "positive" and lowest == 0.0 and not sample.tied:
         return "holds sizes above 0 only, and the lowest value is 0"
     if support == "start" and sample.start <= 0.0 and name != "four_parameter":
         return f"begins at a positive size, and growth is seen from {sample.start:g}"
@@ -114,7 +114,7 @@ def _unfit(name: str, sample: Sample) -> str:
 
 def _fit(name: str, sample: Sample, nodes: Nodes, jump: Fit | None, summary: Summary) -> Fit | None:
     start = sample.start
-    if name == "double_power_law" and sample.step == 0.0:
+    if name == "double_power_law" and not sample.tied:
         return jump
     if name == "hazard_sum":
         return _best(_sparse(hazard_sum, _HAZARD_POWERS), nodes, start, summary)
@@ -145,7 +145,7 @@ def _resolved(fit: Fit, sample: Sample) -> bool:
     A family that puts a corner between two neighbouring rows (a Burr law that turns into a Pareto
     law) is smooth nowhere near the rows of one bin, and its likelihood there means nothing.
     """
-    if sample.step > 0.0 or fit.family.name == "double_power_law":
+    if sample.tied or fit.family.name == "double_power_law":
         return bool(np.isfinite(fit.log_likelihood))
     width = 0.01
     places = sample.values[np.linspace(0, len(sample.values) - 1, 64).astype(int)]

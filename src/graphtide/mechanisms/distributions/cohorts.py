@@ -274,7 +274,7 @@ def _fitted(
 def sample_quantiles(sample: Sample, shares: np.ndarray) -> np.ndarray:
     """Return interpolated order statistics, of rounded values the middle of cells."""
     if sample.weights is None:
-        return np.quantile(sample.values + (sample.step / 2 - sample.below), shares)
+        return np.quantile(sample.middle, shares)
     total = (np.cumsum(sample.weights) - 0.5 * sample.weights) / sample.weights.sum()
     return np.interp(shares, total, sample.values)
 

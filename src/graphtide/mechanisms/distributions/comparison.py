@@ -1,12 +1,13 @@
 """Which family: held-out log-likelihood, paired differences, Vuong's test, ties to the simplest.
 
 Units are dealt into five folds; each family is fitted on four and judged on the fifth. A family
-is tied with the best where its held-out log-likelihood lies within two standard errors of the
-paired difference, and half of log n: the price of a start of growth that all folds share. Between
-two laws near the data a difference of D nats has an error of about sqrt(2 D); a larger one comes
-from a few units that one law holds impossible, and counts as sqrt(2 D). Of tied families the one
-with fewest parameters is named, so that of nested families the simplest wins unless the data show
-that it is not enough; of equally simple ones the closest to the data.
+is tied with the best where its held-out log-likelihood lies within one standard error of the paired
+difference (the rule of Breiman and others, Classification and Regression Trees, 1984), and half of
+log n: the price of a start of growth that all folds share. Between two laws near the data a
+difference of D nats has an error of about sqrt(2 D); a larger one comes from a few units that one
+law holds impossible, and counts as sqrt(2 D). Of tied families the one with fewest parameters is
+named, so that of nested families the simplest wins unless the data show that it is not enough; of
+equally simple ones the closest to the data.
 """
 
 from __future__ import annotations
@@ -23,8 +24,6 @@ from graphtide.mechanisms.distributions.likelihood import Fit, fit_family, point
 from graphtide.mechanisms.distributions.nodes import Nodes
 
 __all__ = ["HeldOut", "choose", "held_out_family", "held_out_free_curve", "vuong"]
-
-_ERRORS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ def choose(
     tied = []
     for k, part in enumerate(held_out):
         behind, error = part.behind(best)
-        if behind <= _ERRORS * min(error, float(np.sqrt(2.0 * max(behind, 0.0)))) + price:
+        if behind <= min(error, float(np.sqrt(2.0 * max(behind, 0.0)))) + price:
             tied.append((complexity[k], distance[k], names[k]))
     return min(tied)[2]
 

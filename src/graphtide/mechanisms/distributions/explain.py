@@ -34,8 +34,8 @@ from graphtide.mechanisms.distributions.free_curve import FreeCurve, fit_free_cu
 from graphtide.mechanisms.distributions.goodness import (
     Empirical,
     anderson_darling,
-    bootstrap_p_value,
     kolmogorov_smirnov,
+    parametric_bootstrap,
 )
 from graphtide.mechanisms.distributions.likelihood import Fit
 from graphtide.mechanisms.distributions.limits import limit_of
@@ -129,9 +129,9 @@ def explain_distribution(
     equation = chosen.equation(age_rate or 1.0)
     simulated, distance = _proof(chosen, equation, age_rate or 1.0, empirical, seed)
     report(0.8, "testing the fit")
-    p_values = None
+    bootstrap = None
     if isinstance(chosen.fit, Fit):
-        p_values = bootstrap_p_value(chosen.fit, sample, repetitions=repetitions, seed=seed)
+        bootstrap = parametric_bootstrap(chosen.fit, sample, repetitions=repetitions, seed=seed)
     tail = None
     if sample.positive:
         tail = power_law_tail(sample, repetitions=tail_repetitions, seed=seed)
@@ -149,7 +149,7 @@ def explain_distribution(
         simulated,
         distance,
         anderson_darling(empirical, chosen.fit.cumulative_hazard),
-        p_values,
+        bootstrap,
         age_rate,
         dated,
         tuple(cohorts),
@@ -205,9 +205,10 @@ def _cross_sections(
 def _free_start(sample: Sample, logarithmic: bool) -> float:
     """Return where the free curve begins: below the lowest of exact values by about one gap."""
     start = sample.start
-    if sample.step > 0.0 or sample.entry is not None:
+    if sample.tied or sample.entry is not None:
         return start
     rank = max(1, min(10, len(sample.values) // 10))
+    rank = max(rank, int(np.searchsorted(sample.values, start, side="right")))  # past ties
     if logarithmic:
         return float(start * (start / sample.values[rank]) ** (1.0 / rank))
     return float(start - (sample.values[rank] - start) / rank)

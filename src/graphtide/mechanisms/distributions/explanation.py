@@ -11,7 +11,7 @@ from graphtide.errors import InputError
 from graphtide.mechanisms.distributions.cohorts import CohortResult
 from graphtide.mechanisms.distributions.comparison import HeldOut
 from graphtide.mechanisms.distributions.free_curve import FreeCurve
-from graphtide.mechanisms.distributions.goodness import Empirical
+from graphtide.mechanisms.distributions.goodness import Bootstrap, Empirical
 from graphtide.mechanisms.distributions.likelihood import Fit
 from graphtide.mechanisms.distributions.sample import Sample
 from graphtide.mechanisms.distributions.tail import PowerLawTail
@@ -108,8 +108,8 @@ class Explanation:
             not be integrated.
         simulated_ks: their distance from the data.
         anderson_darling: distance of the best.
-        p_values: of the best's Kolmogorov-Smirnov and Anderson-Darling distances by parametric
-            bootstrap; None for the free curve, censored and truncated samples.
+        bootstrap: p-values of the best's distances and spread of its parameters over samples of
+            itself; None for the free curve, censored and truncated samples.
         rate: hazard of the ages; None where the clock is free.
         dated: each date with its cross-section; empty without dates.
         cohorts: laws that carry dated cross-sections into each other, best first.
@@ -128,7 +128,7 @@ class Explanation:
     simulated: np.ndarray | None
     simulated_ks: float | None
     anderson_darling: float
-    p_values: tuple[float, float] | None
+    bootstrap: Bootstrap | None
     rate: float | None
     dated: tuple[tuple[float, Sample], ...]
     cohorts: tuple[CohortResult, ...]

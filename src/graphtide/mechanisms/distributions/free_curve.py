@@ -5,7 +5,7 @@ f = 1/h are powers of x there. On a fine grid in u the likelihood is that of Poi
 the exposure of the units still growing (Holford, Biometrics 36, 1980); whole and rounded numbers
 have the complementary log-log likelihood of their cells (Prentice and Gloeckler, Biometrics 34,
 1978), which is the exact grouping of a continuous law. Both are concave. A knot is added where the
-score test is largest until it falls below log n + 4. Values that may be negative take u = x.
+score test is largest until it falls below log n. Values that may be negative take u = x.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["FreeCurve", "fit_free_curve"]
 _MOST_KNOTS = 40
 _CANDIDATES = 120
 _MOST_STEPS = 40
-_ALLOWANCE = 0.0
+_NEAREST = 0.01  # of the range of u
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,9 @@ def fit_free_curve(nodes: Nodes, start: float, *, logarithmic: bool, shift: floa
     basis = _basis(grid.points, begin, np.empty(0))
     coefficients = np.array([grid.mean_log_rate(), 0.0])
     chosen: list[int] = []
-    threshold = np.log(max(nodes.size, 2.0)) + _ALLOWANCE
+    threshold = np.log(max(nodes.size, 2.0))
+    # Heaps of favourite numbers (5, 10, 50) look like bends; knots so close would follow each.
+    nearest = _NEAREST * float(np.ptp(grid.edges))
     while True:
         coefficients, information = _newton(grid, basis, coefficients)
         if len(chosen) >= _MOST_KNOTS:
@@ -213,7 +215,8 @@ def fit_free_curve(nodes: Nodes, start: float, *, logarithmic: bool, shift: floa
                 "ic,ic->c", cross, np.linalg.solve(information, cross)
             )
             statistic = np.where(spread > 1e-6 * (weights @ others**2), score**2 / spread, 0.0)
-        statistic[chosen] = 0.0
+        for knot in chosen:
+            statistic[np.abs(candidates - candidates[knot]) < nearest] = 0.0
         best = int(np.argmax(statistic))
         if not statistic[best] > threshold:
             break

@@ -17,7 +17,13 @@ from graphtide.mechanisms.distributions.likelihood import Fit, fit_family
 from graphtide.mechanisms.distributions.nodes import Nodes
 from graphtide.mechanisms.distributions.sample import Sample
 
-__all__ = ["Empirical", "anderson_darling", "bootstrap_p_value", "kolmogorov_smirnov"]
+__all__ = [
+    "Bootstrap",
+    "Empirical",
+    "anderson_darling",
+    "kolmogorov_smirnov",
+    "parametric_bootstrap",
+]
 
 Cumulative = Callable[[np.ndarray], np.ndarray]
 
@@ -77,12 +83,18 @@ class Empirical:
             held = events > 0.0
             distinct, before, after = distinct[held], before[held], after[held]
             at_risk, events = at_risk[held], events[held]
-        lower = distinct - sample.below
         truncation = sample.truncation
         if sample.entry is not None:
             truncation = float(sample.entry.min())
         return Empirical(
-            lower, lower + sample.step, before, after, sample.size, truncation, at_risk, events
+            sample.lower(distinct),
+            sample.upper(distinct),
+            before,
+            after,
+            sample.size,
+            truncation,
+            at_risk,
+            events,
         )
 
     def chance(self, cumulative: Cumulative) -> Cumulative:
@@ -155,20 +167,33 @@ def anderson_darling(empirical: Empirical, cumulative: Cumulative) -> float:
     return float(empirical.size * (rising + falling - (right - left)).sum())
 
 
-def bootstrap_p_value(
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """What samples of a fitted law itself look like.
+
+    Attributes:
+        ks, anderson_darling: p-values, (1 + samples at least as far)/(1 + samples).
+        standard_errors: (P,) spread of the parameters over the samples.
+    """
+
+    ks: float
+    anderson_darling: float
+    standard_errors: np.ndarray
+
+
+def parametric_bootstrap(
     fit: Fit, sample: Sample, *, repetitions: int, seed: int
-) -> tuple[float, float] | None:
-    """Return the chance that samples of the law itself look as far from their own fits.
+) -> Bootstrap | None:
+    """Draw samples of a fitted law, fit it to each, and compare their distances with the data's.
 
     The data are counted in up to 256 cells of about equal probability; counts of the law's own
     samples are drawn, the law is fitted again to each, and both the Kolmogorov-Smirnov and the
     Anderson-Darling distance at the ends of the cells are compared.
 
-    Returns:
-        p-values (1 + number at least as far)/(1 + repetitions) of both distances; None where rows
-        are censored or truncated, or a refit fails.
+    None where fewer than two samples are asked for, rows are censored or truncated, or a refit
+    fails.
     """
-    if repetitions < 1 or sample.observed is not None or sample.entry is not None:
+    if repetitions < 2 or sample.observed is not None or sample.entry is not None:
         return None
     edges, counts = _cells(sample)
     base = 0.0
@@ -185,20 +210,22 @@ def bootstrap_p_value(
     share /= share.sum()
     generator = np.random.default_rng((seed, 12))
     farther = np.zeros(2)
+    values = []
     for _ in range(repetitions):
         drawn = generator.multinomial(round(size), share).astype(np.float64)
         again = _distances(fit, edges, drawn, sample)
         if again is None:
             return None
-        farther += np.array(again) >= np.array(observed)
-    ks, ad = (1.0 + farther) / (1.0 + repetitions)
-    return float(ks), float(ad)
+        farther += np.array(again[:2]) >= np.array(observed[:2])
+        values.append(again[2])
+    ks, squared = (1.0 + farther) / (1.0 + repetitions)
+    return Bootstrap(float(ks), float(squared), np.std(np.array(values), axis=0, ddof=1))
 
 
 def _cells(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
     """Return lower ends of cells (the last is open above) and the units in each."""
     weight = np.ones(len(sample.values)) if sample.weights is None else sample.weights
-    lower = sample.values - sample.below
+    lower = sample.lower(sample.values)
     total = np.cumsum(weight)
     cuts = np.searchsorted(total, np.linspace(0.0, total[-1], _CELLS + 1)[1:-1])
     edges = np.unique(np.concatenate([[lower[0]], lower[np.minimum(cuts, len(lower) - 1)]]))
@@ -208,8 +235,8 @@ def _cells(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
 
 def _distances(
     fit: Fit, edges: np.ndarray, counts: np.ndarray, sample: Sample
-) -> tuple[float, float] | None:
-    """Fit the law to counts in cells and return both distances at the ends of the cells."""
+) -> tuple[float, float, np.ndarray] | None:
+    """Fit the law to counts in cells; return both distances at their ends, and the parameters."""
     held = counts > 0.0
     upper = np.append(edges[1:], np.inf)
     closed = held & np.isfinite(upper)
@@ -235,4 +262,4 @@ def _distances(
     share = np.diff(law, prepend=0.0)
     spread = np.where(inside, law * (1.0 - law), 1.0)
     squared = float(counts.sum() * (np.where(inside, gap**2 / spread, 0.0) * share).sum())
-    return float(gap.max(initial=0.0)), squared
+    return float(gap.max(initial=0.0)), squared, again.values

@@ -70,7 +70,7 @@ class Fit:
 
 def summarise(sample: Sample) -> Summary:
     """Return what first guesses are made from."""
-    middle = sample.values + (sample.step / 2 - sample.below)
+    middle = sample.middle
     weights = sample.weights
     shares = np.array([0.02, 0.1, 0.25, 0.3, 0.5, 0.6, 0.75, 0.9, 0.98])
     mean = float(np.average(middle, weights=weights))

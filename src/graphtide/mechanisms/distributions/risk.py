@@ -19,7 +19,7 @@ __all__ = ["RiskGrid", "risk_grid"]
 
 _EDGES_BY_PLACE = 160
 _EDGES_BY_SHARE = 160
-_PLACES, _WEIGHTS = np.polynomial.legendre.leggauss(4)
+_PLACES, _WEIGHTS = np.polynomial.legendre.leggauss(10)
 
 
 @dataclass(frozen=True, slots=True)

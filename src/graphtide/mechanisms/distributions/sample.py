@@ -21,6 +21,8 @@ MINIMUM_SIZE = 8
 _FINEST_DECIMAL = 6
 _TIED_BELOW = 0.5  # share of distinct values under which decimals count as rounded
 _ENOUGH_FOR_TENS = 100  # rows that must all be multiples of ten (a hundred, ...) to be rounded so
+_FEWEST_IN_LATTICE = 12  # distinct values that must all lie on a lattice for it to be one
+_OFF_LATTICE = 0.02  # share of the step
 _COARSE_ABOVE = 0.01  # or a step that is coarser than this share of the interquartile range
 
 
@@ -35,6 +37,8 @@ class Sample:
         entry: (n,), value that a unit had to reach to be seen; None where there is none.
         step: width of the cells of whole or rounded numbers; 0 for exact values.
         below: how far a cell reaches below its value: 0 for counts, step/2 for rounded values.
+        ratio: upper over lower end of the cells of values rounded on a logarithmic scale (powers of
+            magnitudes); 1 where they are not.
         counts: whether the weights are numbers of units.
     """
 
@@ -45,6 +49,7 @@ class Sample:
     step: float
     below: float
     counts: bool
+    ratio: float = 1.0
 
     @staticmethod
     def of(
@@ -108,7 +113,10 @@ class Sample:
             )
         step = 1.0 if discrete else rounding_step(data)
         below = 0.0 if step == 1.0 else step / 2
-        return Sample(data, weight, seen, columns["entry"], step, below, counts)
+        ratio = 1.0
+        if step == 0.0 and data[0] > 0.0:
+            ratio = float(np.exp(_lattice(np.log(data))))
+        return Sample(data, weight, seen, columns["entry"], step, below, counts, ratio)
 
     @property
     def size(self) -> float:
@@ -122,6 +130,24 @@ class Sample:
         return lowest > 0.0 or (lowest == 0.0 and self.step > 0.0)
 
     @property
+    def tied(self) -> bool:
+        """Whether a value stands for a cell about it."""
+        return self.step > 0.0 or self.ratio > 1.0
+
+    def lower(self, values: np.ndarray) -> np.ndarray:
+        """Return the lower ends of the cells of values; the values where they are exact."""
+        return values / np.sqrt(self.ratio) - self.below
+
+    def upper(self, values: np.ndarray) -> np.ndarray:
+        """Return the upper ends of the cells of values; the values where they are exact."""
+        return values * np.sqrt(self.ratio) + (self.step - self.below)
+
+    @property
+    def middle(self) -> np.ndarray:
+        """Middles of the cells, (n,); the values where they are exact."""
+        return self.values + (self.step / 2 - self.below)
+
+    @property
     def whole(self) -> bool:
         """Whether the values are counts."""
         return self.step == 1.0 and self.below == 0.0
@@ -129,7 +155,7 @@ class Sample:
     @property
     def start(self) -> float:
         """Where growth is seen to begin: the lowest entry, or the end of the lowest cell."""
-        lowest = float(self.values[0]) - self.below
+        lowest = float(self.lower(self.values[:1])[0])
         if self.entry is not None:
             return min(float(self.entry.min()), lowest)
         return lowest
@@ -145,8 +171,10 @@ class Sample:
 def rounding_step(values: np.ndarray) -> float:
     """Return the step of whole or rounded values, 0 for values without one.
 
-    Whole numbers have step 1. Decimals count as rounded to a step 10^-k where all are multiples of
-    it and either half of the values are ties or the step is a hundredth of the interquartile range.
+    Whole numbers have step 1. Values of which half are ties and that are all multiples of their
+    smallest difference have that step (counts scaled by a constant). Other decimals count as
+    rounded to a step 10^-k where all are multiples of it and either half of the values are ties or
+    the step is a hundredth of the interquartile range.
 
     Args:
         values: (n,) in increasing order.
@@ -159,12 +187,30 @@ def rounding_step(values: np.ndarray) -> float:
         if digits <= 0:
             # A few counts may all end in zeros by chance.
             return 1.0 if len(values) < _ENOUGH_FOR_TENS else 10.0**-digits
+        lattice = _lattice(values)
+        if lattice > 0.0:
+            return lattice
         step = 1.0 / scale
         distinct = 1 + np.count_nonzero(np.diff(values))
         quarter, three_quarters = np.quantile(values, [0.25, 0.75])
         coarse = step > _COARSE_ABOVE * (three_quarters - quarter)
         return step if coarse or distinct < _TIED_BELOW * len(values) else 0.0
-    return 0.0
+    return _lattice(values)
+
+
+def _lattice(values: np.ndarray) -> float:
+    """Return the smallest difference of tied values where all are multiples of it, else 0."""
+    gaps = np.diff(values)
+    distinct = values[np.concatenate([[True], gaps > 0.0])]
+    if len(distinct) < _FEWEST_IN_LATTICE or len(distinct) >= _TIED_BELOW * len(values):
+        return 0.0
+    smallest = np.diff(distinct)
+    step = float(smallest[smallest > 1e-9 * np.ptp(values)].min())
+    for _ in range(2):
+        number = np.rint(distinct / step)
+        step = float((number @ distinct) / (number @ number))
+    off = np.abs(distinct / step - np.rint(distinct / step))
+    return step if float(off.max()) < _OFF_LATTICE else 0.0
 
 
 def _multiples(values: np.ndarray, scale: float) -> bool:

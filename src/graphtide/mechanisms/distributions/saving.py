@@ -19,7 +19,7 @@ _POINTS = 400
 def metrics_of(found: Explanation) -> dict[str, object]:
     """Return the figures of an explanation, those of ``--json``."""
     best = found.family()
-    tail = found.tail
+    tail, bootstrap = found.tail, found.bootstrap
     metrics: dict[str, object] = {
         "best": found.best,
         "mechanism": headline(found),
@@ -28,8 +28,11 @@ def metrics_of(found: Explanation) -> dict[str, object]:
         "ks": best.ks,
         "anderson_darling": found.anderson_darling,
         "simulated_ks": found.simulated_ks,
-        "p_value_ks": None if found.p_values is None else found.p_values[0],
-        "p_value_anderson_darling": None if found.p_values is None else found.p_values[1],
+        "p_value_ks": None if bootstrap is None else bootstrap.ks,
+        "p_value_anderson_darling": None if bootstrap is None else bootstrap.anderson_darling,
+        "bootstrap_standard_errors": None
+        if bootstrap is None
+        else dict(zip(best.parameters, bootstrap.standard_errors.tolist(), strict=False)),
         "samples": found.sample.size,
         "x_min": None if tail is None else tail.x_min,
         "x_min_standard_error": None if tail is None else tail.x_min_error,
@@ -190,7 +193,7 @@ def _carried(found: Explanation) -> pandas.DataFrame:
 def _phase(found: Explanation) -> pandas.DataFrame:
     """Return the growth f against size: of the best law and of the free curve, with its error."""
     sample = found.sample
-    middle = sample.values + (sample.step / 2 - sample.below)
+    middle = sample.middle
     low, high = np.quantile(middle, [0.005, 0.999])
     low = max(float(low), found.free_curve.start)
     if found.free_curve.logarithmic and low > 0.0:

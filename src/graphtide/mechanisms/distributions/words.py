@@ -29,7 +29,7 @@ def local_exponents(found: Explanation) -> list[tuple[float, float, float]]:
     """Return size, p and its standard error at five quantiles, growth being locally as size^p."""
     curve = found.free_curve
     sample = found.sample
-    middle = sample.values + (sample.step / 2 - sample.below)
+    middle = sample.middle
     places = np.quantile(middle, _SHARES)
     value, error = curve.exponent(places)
     return list(zip(places.tolist(), value.tolist(), error.tolist(), strict=True))
@@ -84,6 +84,11 @@ def _kind_of_values(found: Explanation) -> list[str]:
             f"The values are rounded to {sample.step:g}: each family has the probability of the "
             "cell about a value."
         )
+    elif sample.ratio > 1.0:
+        said.append(
+            f"The values are rounded on a logarithmic scale, to powers of {sample.ratio:.4g}: each "
+            "family has the probability of the cell about a value."
+        )
     else:
         distinct = 1 + int(np.count_nonzero(np.diff(sample.values)))
         if distinct < 0.5 * len(sample.values):
@@ -123,16 +128,16 @@ def _judgement(found: Explanation) -> list[str]:
             f"Within the error of the held-out likelihood: {', '.join(rivals)}. Of those within "
             "it the simplest is named."
         )
-    if found.p_values is not None:
-        p = min(found.p_values)
+    if found.bootstrap is not None:
+        p = min(found.bootstrap.ks, found.bootstrap.anderson_darling)
         verdict = (
             "samples of the law itself are rarely this far: the law is close, not exact"
             if p < _REJECTED
             else "samples of the law itself are as far"
         )
         said.append(
-            f"Parametric bootstrap: p = {found.p_values[0]:.2g} (Kolmogorov-Smirnov), "
-            f"{found.p_values[1]:.2g} (Anderson-Darling); {verdict}."
+            f"Parametric bootstrap: p = {found.bootstrap.ks:.2g} (Kolmogorov-Smirnov), "
+            f"{found.bootstrap.anderson_darling:.2g} (Anderson-Darling); {verdict}."
         )
     if found.simulated_ks is None:
         said.append("The law could not be integrated over all ages, so it was not simulated back.")
@@ -148,7 +153,7 @@ def _judgement(found: Explanation) -> list[str]:
 
 def _near(pair: tuple[float, float]) -> bool:
     behind, error = pair
-    return behind <= 2.0 * min(error, float(np.sqrt(2.0 * max(behind, 0.0)))) + 1.0
+    return behind <= min(error, float(np.sqrt(2.0 * max(behind, 0.0)))) + 1.0
 
 
 def _bend(found: Explanation) -> list[str]:
