@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -128,13 +128,16 @@ def equation(
         inferred = {"network": network.summary()}
         run.write_metrics({**run.read_metrics(), **inferred})
     page = write_report(run)
-    metrics = {
+    metrics: dict[str, Any] = {
         "equation": discovery.equation.text(values=True, digits=4),
         **discovery.metrics,
         **inferred,
         "notes": list(discovery.notes),
         "report": str(page),
     }
+    if not json:
+        joined = ("nodes_that_do_not_follow", "node_effects")
+        metrics |= {name: ", ".join(map(str, metrics[name])) or "none" for name in joined}
     show_metrics(metrics, json=json, title="the law")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas
@@ -79,6 +80,7 @@ class Discovery:
         robust: whether the law was learned only on nodes that follow it.
         suspects: the nodes that do not follow, worst first.
         node_effects: coefficients that differ from node to node; None where there are none.
+        residuals: what the law leaves by node, by time and by state (tables by name).
         suggested_effects: texts of node effects that would explain the nodes that do not follow.
     """
 
@@ -96,6 +98,7 @@ class Discovery:
     suspects: tuple[SuspectNode, ...] = ()
     node_effects: NodeEffects | None = None
     suggested_effects: tuple[str, ...] = ()
+    residuals: Mapping[str, pandas.DataFrame] = field(default_factory=dict)
 
     def with_notes(self, notes: list[str]) -> Discovery:
         """Return the discovery with its notes."""
@@ -210,5 +213,7 @@ class Discovery:
             run.write_table("suspects", suspects_table(self.suspects, names))
         if self.node_effects is not None:
             run.write_table("node_effects", self.node_effects.table(names))
+        for name, table in self.residuals.items():
+            run.write_table(name, table)
         run.write_json("notes.json", list(self.notes))
         run.write_metrics({"equation": self.equation.text(), **self.metrics})

@@ -117,7 +117,8 @@ def _departures(discovery: Discovery) -> list[str]:
             + (", and of the degree k_i," if "1" in effects.terms else "")
             + " cannot be told beside that. The values of all nodes are in node_effects.csv."
         )
-    if discovery.suggested_effects:
+    single = sum(s.neighbour is not None for s in discovery.suspects)
+    if discovery.suggested_effects and 2 * single < len(discovery.suspects):
         notes.append(
             "The residual differs from node to node more than within nodes: "
             f"{', '.join(discovery.suggested_effects)} with a coefficient for each node would "

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, cast, get_args
 
 import numpy as np
+import pandas
 
 from graphtide.equation import Equation
 from graphtide.errors import InputError
@@ -24,8 +25,15 @@ from graphtide.mechanisms.candidates import Candidate, TermSet
 from graphtide.mechanisms.departures import RobustMode, find_shared_law
 from graphtide.mechanisms.discovery import Discovery, FoundTerm, Law
 from graphtide.mechanisms.effects import NodeEffects, node_effects_of, with_attributes
+from graphtide.mechanisms.following import NodeFit
 from graphtide.mechanisms.lawsearch import Found, checked_terms, noisy
 from graphtide.mechanisms.notes import reader_notes
+from graphtide.mechanisms.quasilinear import Model
+from graphtide.mechanisms.residuals import (
+    residuals_by_node,
+    residuals_by_state,
+    residuals_by_time,
+)
 from graphtide.mechanisms.rows import Sample, prepare
 from graphtide.mechanisms.search import Support, identities
 from graphtide.mechanisms.suspects import suspect_nodes
@@ -132,12 +140,25 @@ def discover(
         suspects=tuple(suspect_nodes(samples, departures.fits, model)),
         node_effects=effects,
         suggested_effects=departures.suggested,
+        residuals=_residuals(samples[0], departures.fits[0], learned[0], model),
     )
     return result.with_notes(reader_notes(result))
 
 
 def _with_effects(equation: Equation, effects: NodeEffects | None) -> Equation:
     return equation if effects is None else effects.added_to(equation)
+
+
+def _residuals(
+    sample: Sample, fit: NodeFit, learned: Sample, model: Model
+) -> dict[str, pandas.DataFrame]:
+    """Return what the law leaves at all nodes, and by time and state at those it is learned on."""
+    observed = sample.observed
+    return {
+        "residual_by_node": residuals_by_node(fit, observed.variables, observed.names),
+        "residual_by_time": residuals_by_time(learned, model),
+        "residual_by_state": residuals_by_state(learned, model),
+    }
 
 
 def _repetitions(found: Found, asked: int, inclusion: int) -> int:
