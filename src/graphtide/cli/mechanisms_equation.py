@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from graphtide.cli.console import JsonOption, progress_bar, show_metrics
-from graphtide.cli.dynamics import DirectedOption, SeedOption
 from graphtide.cli.inputs import describe_sources
+from graphtide.cli.options import DirectedOption, SeedOption
 
 if TYPE_CHECKING:
     from graphtide.graph import Graph
