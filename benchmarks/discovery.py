@@ -15,7 +15,8 @@ parameters must have the law's form.
     python benchmarks/discovery.py [--seeds 20] [--systems heat gene] [--noise 0 0.1]
 
 Each run is appended to discovery.jsonl beside the results, so that an interrupted benchmark goes
-on; the table is printed and written to benchmarks/results/discovery.json.
+on; the table is printed and written to benchmarks/results/discovery.json. Unseen nodes, wrong
+edges, an unknown network and what else makes data worse: discovery_conditions.py.
 """
 
 from __future__ import annotations
@@ -284,14 +285,17 @@ def report(rows: list[dict], arguments: argparse.Namespace) -> None:
             f"{100 * (cell['median_coefficient_error'] or np.nan):.2g} %, median "
             f"{cell['median_cpu_seconds']:.2f} CPU s, slowest {cell['largest_cpu_seconds']:.2f}"
         )
+    path = RESULTS / "discovery.json"
+    before = json.loads(path.read_text()) if path.exists() else {}
     content = {
+        **{key: before[key] for key in ("conditions",) if key in before},
         "graphtide": graphtide.__version__,
         "python": platform.python_version(),
         "machine": platform.processor() or platform.machine(),
         "seeds": arguments.seeds,
         "cells": cells,
     }
-    (RESULTS / "discovery.json").write_text(json.dumps(content, indent=2) + "\n")
+    path.write_text(json.dumps(content, indent=2) + "\n")
 
 
 if __name__ == "__main__":

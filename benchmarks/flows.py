@@ -10,11 +10,14 @@ step of ours and one step of zuko's in alternating order:
                       time, exact trace, Dormand-Prince 5(4), tolerances 1e-5 and 1e-6
 
 on two moons, eight Gaussians, a checkerboard (5,000 points each to train, validate and test) and
-scikit-learn's breast cancer table (569 x 30; 60 % to train, 20 % to validate and to test), all
-standardised by their training points. The parameters of the best of ten looks at the validation
-points are scored on the test points, on both sides. "no worse" means that the mean over seeds of
-(ours - zuko's) negative log-likelihood is at most its standard error. Times are CPU time of one
-thread; the ratio is the median over pairs of steps.
+scikit-learn's wine table (178 x 13; 60 % to train, 20 % to validate and to test), all
+standardised by their training points. (Its breast cancer table serves no comparison: radius,
+perimeter and area are nearly the same number, and the affine layers of both libraries give single
+test points likelihoods that swamp the mean.) The seeds begin at 10: the initial weights of our
+layers were chosen with a look at seeds below. The parameters of the best of ten looks at the
+validation points are scored on the test points, on both sides. "no worse" means that the mean over
+seeds of (ours - zuko's) negative log-likelihood is at most its standard error. Times are CPU time
+of one thread; the ratio is the median over pairs of steps.
 
 Results are written after each pair; a run that was stopped goes on where it was.
 
@@ -38,7 +41,7 @@ import numpy as np
 import torch
 import zuko
 from numpy.typing import NDArray
-from sklearn.datasets import load_breast_cancer, make_moons
+from sklearn.datasets import load_wine, make_moons
 from torch import Tensor, nn
 
 from graphtide.flows.bijection import Bijection, Composition
@@ -52,8 +55,9 @@ RESULTS = Path(__file__).parent / "results" / "flows.json"
 HIDDEN = (64, 64)
 BATCH = 128
 LEARNING_RATE = 2e-3
-STEPS = {"affine coupling": 1000, "spline coupling": 500, "continuous": 150}
-TABLE_STEPS = {"continuous": 60}  # the small table is learned early
+STEPS = {"affine coupling": 1000, "spline coupling": 500, "continuous": 300}
+TABLE_STEPS = {"affine coupling": 300, "spline coupling": 300}  # a small table is learned early
+FIRST_SEED = 10
 LOOKS = 10
 LogProb = Callable[[Tensor], Tensor]
 
@@ -79,9 +83,9 @@ def checkerboard(count: int, seed: int) -> NDArray[np.float64]:
     return np.stack([column, row], axis=1) - 2.0 + random.uniform(size=(count, 2))
 
 
-def breast_cancer(count: int, seed: int) -> NDArray[np.float64]:
+def wine(count: int, seed: int) -> NDArray[np.float64]:
     """Return the table in an order of its own for each seed; at most `count` rows."""
-    table = load_breast_cancer().data
+    table = load_wine().data
     return table[np.random.default_rng(seed).permutation(len(table))][:count]
 
 
@@ -89,7 +93,7 @@ SETS = {
     "two moons": two_moons,
     "eight gaussians": eight_gaussians,
     "checkerboard": checkerboard,
-    "breast cancer": breast_cancer,
+    "wine": wine,
 }
 
 
@@ -193,7 +197,7 @@ def run_pair(name: str, data: str, seed: int, steps: int) -> dict[str, float]:
 
 def steps_of(name: str, data: str) -> int:
     """Return the training budget of a pair on a set."""
-    return TABLE_STEPS.get(name, STEPS[name]) if data == "breast cancer" else STEPS[name]
+    return TABLE_STEPS.get(name, STEPS[name]) if data == "wine" else STEPS[name]
 
 
 def summary(records: dict[str, dict[str, float]]) -> list[dict[str, float | str | bool | int]]:
@@ -252,7 +256,8 @@ def main() -> None:
     torch.set_num_threads(1)
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() and not asked.fresh else {}
     records, times = kept.get("records", {}), {} if asked.times else kept.get("times", {})
-    seeds = range(2 if asked.quick else 1 if asked.times else asked.seeds)
+    count = 2 if asked.quick else 1 if asked.times else asked.seeds
+    seeds = range(FIRST_SEED, FIRST_SEED + count)
     for seed in seeds:  # seeds outermost: a run that is stopped has all sets
         for name in [asked.only] if asked.only else STEPS:
             for data in SETS:

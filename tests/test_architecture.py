@@ -34,9 +34,17 @@ def loaded_by(*arguments: str) -> set[str]:
         ("-m", "graphtide", "--help"),
         ("-m", "graphtide", "dynamics", "fit", "--help"),
         ("-m", "graphtide", "mechanisms", "equation", "--help"),
+        ("-m", "graphtide", "mechanisms", "distribution", "--help"),
         ("-m", "graphtide", "lesson", "depth", "--help"),
     ],
-    ids=["import", "help", "help of fit", "help of equation", "help of a lesson"],
+    ids=[
+        "import",
+        "help",
+        "help of fit",
+        "help of equation",
+        "help of distribution",
+        "help of a lesson",
+    ],
 )
 def test_nothing_heavy_loads_before_a_command_runs(arguments):
     loaded = loaded_by(*arguments)

@@ -19,7 +19,8 @@ EXTRA = {
     "mean": "dx/dt = mean_j A_ij*(x_j - x_i) + 2*mean_j exp(-abs(x_j - x_i))",
     "powers": "dx/dt = sum_j A_ij*((x_j - x_i)^3 + x_j^5*x_i^-2 + sqrt(x_j) + x_j^2.5)",
     "functions": "dx/dt = log(1 + x) + log1p(x) + sign(x - 1) + heaviside(x - 1) + tan(x/4) "
-    "+ sum_j A_ij*(minimum(x_i, x_j) - maximum(0.5, x_j) + sigmoid(x_j - x_i))",
+    "+ sum_j A_ij*(minimum(x_i, x_j) - maximum(0.5, x_j) + sigmoid(x_j - x_i) "
+    "+ erfcx(3*(x_j - x_i)))",
     "angles": "dx/dt = sum_j A_ij*cos(2*(x_j - x_i) + 0.3)*x_j, dy/dt = sum_j A_ij*sin(y_j - x_i)",
     "attributes": "dx/dt = omega_i*x + sum_j A_ij*omega_j*tanh(x_j*omega_i)",
     "nested": "dx/dt = tanh(sum_j A_ij*x_j)^2 - (mean_j x_j)*sum_j A_ij*hill(x_j, 1.7, x_i)",
@@ -217,3 +218,15 @@ def test_large_graphs_run_in_parallel_blocks_of_equal_work() -> None:
     torch.testing.assert_close(
         FusedEquation(law, graph)(time, states), expected, rtol=1e-10, atol=1e-10
     )
+
+
+def test_erfcx_is_that_of_scipy_far_out_on_both_back_ends():
+    from scipy.special import erfcx
+
+    x = np.array([-8.0, -1.0, 0.0, 0.3, 4.0, 24.9, 25.1, 300.0, 1e8])
+    equation = Equation.parse("dx/dt = erfcx(x)")
+    graph = Graph.from_source("erdos_renyi:9:0")
+    states = torch.from_numpy(x)[:, None]
+    for rhs in (equation.compile().on(graph), FusedEquation(equation, graph)):
+        found = rhs(torch.tensor(0.0, dtype=torch.float64), states).numpy()[:, 0]
+        np.testing.assert_allclose(found, erfcx(x), rtol=1e-12)

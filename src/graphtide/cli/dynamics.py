@@ -40,7 +40,14 @@ def simulate(
             "'dx/dt = sum_j A_ij*(x_j - x_i)'.",
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Table to write (.csv, .npz, .nc).")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="Table to write: states of nodes (.csv, .npz, .nc); with --stochastic, numbers of "
+            "nodes (.csv): mean, 5, 50 and 95 % quantiles of the runs, and the mean field.",
+        ),
+    ],
     graph: GraphOption = "single",
     times: TimesText | None = None,
     start: Annotated[
@@ -55,6 +62,25 @@ def simulate(
     ] = 0.0,
     seed: SeedOption = 0,
     method: Annotated[str, typer.Option(help="Numerical method; auto chooses.")] = "auto",
+    stochastic: Annotated[
+        bool,
+        typer.Option(
+            "--stochastic",
+            help="Simulate si, sis, sir or seir event by event instead of its mean field.",
+        ),
+    ] = False,
+    runs: Annotated[int, typer.Option(min=1, help="Number of stochastic runs.")] = 100,
+    all_runs: Annotated[
+        bool, typer.Option("--all-runs", help="Write run,time,S,I,... of each run instead.")
+    ] = False,
+    cascades: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write each infection of each stochastic run: cascade,node,time,parent,"
+            "recovery, as `mechanisms spread` reads it.",
+        ),
+    ] = None,
     directed: DirectedOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -71,13 +97,33 @@ def simulate(
     network = Graph.from_source(graph, directed=directed, seed=seed)
     when = default_times(law) if times is None else parse_times(times)
     first = None if start is None else read_start(start, network, law.variables)
+    if stochastic or all_runs or cascades is not None:
+        from graphtide.cli.stochastic import refuse_mixture, simulate_runs
+
+        refuse_mixture(stochastic=stochastic, noise=noise, method=method)
+        with progress_bar(quiet=json) as progress:
+            metrics = simulate_runs(
+                law,
+                network,
+                when,
+                first,
+                runs=runs,
+                all_runs=all_runs,
+                out=out,
+                cascades=cascades,
+                seed=seed,
+                progress=progress,
+            )
+        metrics["seconds"] = time.perf_counter() - began
+        show_metrics(metrics, json=json, title="simulate")
+        return
     with progress_bar(quiet=json) as progress:
         progress(0.0, f"simulating {network.node_count} nodes")
         trajectory = simulate_equation(
             law, network, when, first, method=method, noise=noise, seed=seed
         )
     trajectory.write(out)
-    metrics: dict[str, object] = {
+    metrics = {
         "equation": law.text(),
         "nodes": network.node_count,
         "edges": network.edge_count,

@@ -60,13 +60,14 @@ def _run(name: str, out: Path | None, seed: int, *, json: bool) -> None:
     """Teach one lesson, write its run and its page, and print its figures."""
     import time
 
+    from graphtide.lessons.lesson import on_one_thread
     from graphtide.report import write_report
     from graphtide.run import Run
 
     folder = Path(f"lesson_{name}") if out is None else out
     Run.check_target(folder)
     began = time.perf_counter()
-    with progress_bar(quiet=json) as progress:
+    with on_one_thread(), progress_bar(quiet=json) as progress:
         lesson = _teacher(name)(seed, progress=progress)
     run = Run.create(folder, kind=f"lesson {name}", configuration={"seed": seed})
     lesson.save(run)

@@ -23,6 +23,7 @@ import numpy as np
 from graphtide.equation import Equation
 from graphtide.errors import InputError
 from graphtide.graph import Graph
+from graphtide.spread.laws import EPIDEMIC_LAWS
 
 __all__ = [
     "CATALOGUE",
@@ -168,6 +169,12 @@ def _outbreak(graph: Graph, generator: np.random.Generator) -> np.ndarray:
     return np.stack([1.0 - infected, infected, np.zeros(graph.node_count)], axis=-1)
 
 
+def _exposure(graph: Graph, generator: np.random.Generator) -> np.ndarray:
+    """Return S, E, I, R: the outbreak's infected are exposed as likely as infectious."""
+    susceptible, infected, recovered = _outbreak(graph, generator).T
+    return np.stack([susceptible, infected / 2, infected / 2, recovered], axis=-1)
+
+
 def _balanced_power(graph: Graph, generator: np.random.Generator) -> np.ndarray:
     """Return generation minus consumption of each node, normal with mean 0, adding up to 0."""
     power = generator.normal(0.0, 0.3, graph.node_count)
@@ -226,8 +233,17 @@ _ENTRIES = (
         _uniform((0.0, 25.0)),
     ),
     _entry(
+        "si",
+        EPIDEMIC_LAWS["si"].text,
+        {"beta": 0.2},
+        "Probability of being infected where nobody recovers.",
+        "Bailey, The Mathematical Theory of Epidemics, 1957; mean field by node",
+        (0.0, 10.0, 121),
+        _uniform((0.0, 0.02)),
+    ),
+    _entry(
         "sis",
-        "dx/dt = -delta*x + beta*(1 - x)*sum_j A_ij*x_j",
+        EPIDEMIC_LAWS["sis"].text,
         {"delta": 1.0, "beta": 0.3},
         "Probability of being infected where recovery leaves no immunity.",
         "Pastor-Satorras & Vespignani, Physical Review Letters 86 (2001) 3200; mean field by node",
@@ -236,12 +252,21 @@ _ENTRIES = (
     ),
     _entry(
         "sir",
-        "dS/dt = -beta*S*sum_j A_ij*I_j, dI/dt = beta*S*sum_j A_ij*I_j - gamma*I, dR/dt = gamma*I",
+        EPIDEMIC_LAWS["sir"].text,
         {"beta": 0.2, "gamma": 0.5},
         "Probabilities of being susceptible, infected and recovered; they add up to 1.",
         "Kermack & McKendrick 1927; Youssef & Scoglio, J. Theoretical Biology 283 (2011) 136",
         (0.0, 15.0, 121),
         _outbreak,
+    ),
+    _entry(
+        "seir",
+        EPIDEMIC_LAWS["seir"].text,
+        {"beta": 0.2, "sigma": 1.0, "gamma": 0.5},
+        "As sir, with a time between being infected (E) and infecting others (I).",
+        "Anderson & May, Infectious Diseases of Humans, 1991; mean field by node",
+        (0.0, 20.0, 121),
+        _exposure,
     ),
     _entry(
         "lotka_volterra",

@@ -63,6 +63,7 @@ FUNCTIONS: dict[str, tuple[int, ...]] = {
     "sign": (1,),
     "sigmoid": (1,),
     "heaviside": (1,),
+    "erfcx": (1,),
     "hill": (2, 3),
     "minimum": (2,),
     "maximum": (2,),
@@ -296,6 +297,12 @@ def _hill(
     return raised / (np.float_power(half, exponent) + raised)
 
 
+def _erfcx(x: np.ndarray | float) -> np.ndarray:
+    from scipy.special import erfcx
+
+    return np.asarray(erfcx(x))
+
+
 _NUMPY: dict[str, Callable[..., np.ndarray | float]] = {
     "sin": np.sin,
     "cos": np.cos,
@@ -309,6 +316,7 @@ _NUMPY: dict[str, Callable[..., np.ndarray | float]] = {
     "sign": np.sign,
     "sigmoid": lambda x: 1.0 / (1.0 + np.exp(-x)),
     "heaviside": lambda x: 0.5 * (1.0 + np.sign(x)),
+    "erfcx": _erfcx,
     "hill": _hill,
     "minimum": np.minimum,
     "maximum": np.maximum,

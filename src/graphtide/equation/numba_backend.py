@@ -10,6 +10,7 @@ the expression tree (names of its own, numbers by `repr`), never from a user's t
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -197,11 +198,23 @@ def _kernel(
 
     source, scratch = _Source(signature, weighted).text()
     namespace: dict[str, Callable[..., None]] = {}
-    exec(compile(source, "<fused loop>", "exec"), {"np": np, "prange": numba.prange}, namespace)
+    known: dict[str, object] = {"np": np, "prange": numba.prange}
+    if "erfcx(" in source:
+        known["erfcx"] = numba.njit(error_model="numpy")(_erfcx)
+    exec(compile(source, "<fused loop>", "exec"), known, namespace)
     compiled = numba.njit(parallel=parallel, fastmath=_FASTMATH, error_model="numpy", nogil=True)(
         namespace["loop"]
     )
     return compiled, scratch
+
+
+def _erfcx(x: float) -> float:
+    """Return e^(x^2) erfc(x); its asymptotic series where erfc(x) nears the smallest number."""
+    if x < 25.0:
+        return np.exp(x * x) * math.erfc(x)
+    square = 1.0 / (x * x)
+    series = 1.0 - square * (0.5 - square * (0.75 - square * (1.875 - square * 6.5625)))
+    return series / (x * math.sqrt(math.pi))
 
 
 class _Source:
@@ -293,7 +306,7 @@ class _Source:
                 return self._power(base, exponent, stage)
             case Function(name, arguments):
                 inner = ", ".join(self._name(argument, stage) for argument in arguments)
-                return f"np.{name}({inner})"
+                return f"erfcx({inner})" if name == "erfcx" else f"np.{name}({inner})"
         raise InputError("an aggregate or a number was left in the plan of an equation")
 
     def _product(self, product: Product, stage: str) -> str:

@@ -32,7 +32,7 @@ from graphtide.equation.expression import (
     walk,
 )
 
-__all__ = ["Plan", "at_node", "depends_on", "fold_constants", "plan_of"]
+__all__ = ["Plan", "at_node", "depends_on", "fold_constants", "parted", "plan_of"]
 
 DEGREE = Symbol("degree", "k", "i")
 INVERSE_DEGREE = Symbol("degree", "1/k", "i")
@@ -66,7 +66,7 @@ def plan_of(expressions: Iterable[Expression], *, part_sums: bool) -> Plan:
         if not isinstance(part, Aggregate):
             return None
         terms = []
-        for own, inner in _parted(part.message, part_sums):
+        for own, inner in parted(part.message, part_sums):
             if inner == ONE:
                 terms.append(multiply(own, DEGREE))
                 continue
@@ -106,15 +106,15 @@ def fold_constants(expression: Expression) -> Expression:
     return rebuild(expression, parts) if parts else expression
 
 
-def _parted(message: Expression, part_sums: bool) -> list[tuple[Expression, Expression]]:
+def parted(message: Expression, part_sums: bool) -> list[tuple[Expression, Expression]]:
     """Return pairs (own, inner) whose products add up to the message; own does not read j."""
     if "j" not in depends_on(message):
         return [(message, ONE)]
     if isinstance(message, Function) and message.name in ("sin", "cos"):
         expanded = _addition_theorem(message)
-        return [(ONE, message)] if expanded is None else _parted(expanded, part_sums)
+        return [(ONE, message)] if expanded is None else parted(expanded, part_sums)
     if isinstance(message, Sum):
-        pairs = [pair for term in message.terms for pair in _parted(term, part_sums)]
+        pairs = [pair for term in message.terms for pair in parted(term, part_sums)]
         separable = all("i" not in depends_on(inner) for _, inner in pairs)
         saves = any(isinstance(part, Function) for part in walk(message))
         return pairs if separable and (part_sums or saves) else [(ONE, message)]
@@ -124,7 +124,7 @@ def _parted(message: Expression, part_sums: bool) -> list[tuple[Expression, Expr
         mixed = [f for f in rest if "i" in depends_on(f)]
         if len(mixed) == 1:
             others = multiply(*(f for f in rest if f is not mixed[0]))
-            pairs = _parted(mixed[0], part_sums)
+            pairs = parted(mixed[0], part_sums)
             if pairs != [(ONE, mixed[0])]:
                 return [(multiply(own, a), multiply(others, g)) for a, g in pairs]
         return [(own, multiply(*rest))]

@@ -67,6 +67,8 @@ def _sympy_function(name: str, arguments: list[sympy.Expr]) -> sympy.Expr:
             return sympy.log(1 + arguments[0])
         case "sigmoid":
             return 1 / (1 + sympy.exp(-arguments[0]))
+        case "erfcx":
+            return sympy.exp(arguments[0] ** 2) * sympy.erfc(arguments[0])
         case "hill":
             x, exponent, half = arguments
             return x**exponent / (half**exponent + x**exponent)

@@ -302,6 +302,7 @@ _FUNCTIONS: dict[str, Callable[..., Value]] = {
     "sign": torch.sign,
     "sigmoid": torch.sigmoid,
     "heaviside": lambda x: 0.5 * (1.0 + torch.sign(x)),
+    "erfcx": torch.special.erfcx,
     "hill": _hill,
     "minimum": _pair(torch.minimum),
     "maximum": _pair(torch.maximum),

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from graphtide.errors import ComputationError
 from graphtide.run import Run
 
-__all__ = ["Lesson", "Progress", "descend", "parameter_count", "part_of"]
+__all__ = ["Lesson", "Progress", "descend", "on_one_thread", "parameter_count", "part_of"]
 
 Progress = Callable[[float, str], None]
 """Told the share of the work that is done, and what is done next."""
@@ -46,6 +47,21 @@ class Lesson:
             run.write_table(name, table)
         if self.arrays:
             run.write_tensors("arrays", self.arrays)
+
+
+@contextmanager
+def on_one_thread() -> Iterator[None]:
+    """Hold PyTorch to one thread, and give it back its number afterwards.
+
+    A lesson's tensors are small: more threads gain little on a free machine, wait for each other
+    on a busy one, and add in another order, so that the figures would depend on the machine.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def descend(

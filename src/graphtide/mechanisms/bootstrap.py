@@ -14,6 +14,7 @@ from graphtide.mechanisms.candidates import Candidate
 from graphtide.mechanisms.rows import Sample, grams
 from graphtide.mechanisms.search import best_supports, chosen_size, simplest
 from graphtide.ode.solve import solve
+from graphtide.vector_field import RightHandSide
 from graphtide.weakform.gram import NodeGram
 
 __all__ = ["Bootstrap", "bootstrap", "node_sandwich", "roll_out"]
@@ -43,7 +44,9 @@ def node_sandwich(gram: NodeGram, coefficients: np.ndarray) -> np.ndarray:
     Covariance H^-1 (sum_i g_i g_i') H^-1 with g_i = R_i'(y_i - R_i c) (Liang and Zeger, Biometrika
     73, 1986), times n / (n - P) for n nodes.
     """
-    bread = np.linalg.inv(gram.terms.sum(axis=0))
+    total = gram.terms.sum(axis=0)
+    scale = np.sqrt(np.maximum(np.diag(total), 1e-300))
+    bread = np.linalg.pinv(total / np.outer(scale, scale), hermitian=True) / np.outer(scale, scale)
     scores = gram.cross - gram.terms @ coefficients
     count, terms = scores.shape
     correction = count / max(count - terms, 1)
@@ -58,15 +61,19 @@ def roll_out(
 
     Args:
         equation: the law.
-        sample: times and network.
+        sample: times and network; the law drives its usable nodes, the others are held at their
+            smoothed states and NaN in the result.
         start: shape (N, D); None for the first smoothed states.
 
-    None where the law runs off to infinity or some node has no start.
+    None where the law runs off to infinity.
     """
     first = sample.smoothed.states[0] if start is None else start
-    if np.isnan(first).any():
-        return None
+    held = np.ones(len(first), dtype=bool)
+    held[sample.usable] = False
+    first = np.where(np.isnan(first), 0.0, first)  # nodes that no driven node reads
     rhs = equation.compile().on(sample.graph)
+    if held.any():
+        rhs = _held(rhs, sample, held)
     with torch.no_grad():
         try:
             solution = solve(
@@ -75,12 +82,32 @@ def roll_out(
                 torch.from_numpy(sample.observed.times.copy()),
                 method="dormand_prince5",
                 relative_tolerance=1e-5,
-                absolute_tolerance=1e-7 * float(np.nanmax(np.abs(first)) + 1e-12),
+                absolute_tolerance=1e-7 * float(np.abs(first).max() + 1e-12),
                 maximum_steps=2_000,
             )
         except ComputationError:
             return None
-    return solution.states.numpy()
+    states = solution.states.numpy().copy()
+    states[:, held] = np.nan
+    return states
+
+
+def _held(rhs: RightHandSide, sample: Sample, held: np.ndarray) -> RightHandSide:
+    """Return the right-hand side with some nodes held at their smoothed states."""
+    from scipy.interpolate import CubicSpline
+
+    seen = np.nan_to_num(sample.smoothed.states[:, held])
+    spline = CubicSpline(sample.observed.times, seen)
+    nodes = torch.from_numpy(np.flatnonzero(held))
+
+    def rates(time: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        states = states.clone()
+        states[nodes] = torch.as_tensor(spline(float(time)), dtype=states.dtype)
+        result = rhs(time, states).clone()
+        result[nodes] = 0.0
+        return result
+
+    return rates
 
 
 def bootstrap(
@@ -116,6 +143,8 @@ def bootstrap(
         for states, sample in zip(clean, samples, strict=True):
             assert states is not None  # checked above
             noisy = states + sample.smoothed.noise_sd * generator.normal(size=states.shape)
+            # Nodes that are held show the neighbours what was seen of them.
+            noisy = np.where(np.isnan(noisy), sample.observed.states, noisy)
             noisy[np.isnan(sample.observed.states)] = np.nan
             again.append(sample.with_states(noisy))
         for d, terms in enumerate(chosen):
@@ -139,9 +168,9 @@ def bootstrap(
 
 def _stands_for(states: np.ndarray, sample: Sample) -> bool:
     """Tell whether a roll-out stays near enough to the data to repeat them."""
+    states, known = states[:, sample.usable], sample.smoothed.states[:, sample.usable]
     if not np.isfinite(states).all():
         return False
-    known = sample.smoothed.states
     error = np.nanmean(np.abs(states - known), axis=(0, 1))
     spread = np.nanstd(known, axis=(0, 1))
     return bool((error <= spread + sample.smoothed.noise_sd).all())

@@ -16,15 +16,16 @@ from typing import Literal, TypeAlias
 import numpy as np
 from scipy.sparse import csr_array
 
+from graphtide.equation.inputs import node_attribute
 from graphtide.graph import Graph
 
-__all__ = ["Candidate", "Coupling", "Series", "States", "TermSet", "evaluate"]
+__all__ = ["Candidate", "Coupling", "Series", "States", "TermSet", "evaluate", "message"]
 
 Series: TypeAlias = np.ndarray
 """One variable of all nodes at M times, shape (M, N)."""
 States: TypeAlias = dict[str, Series]
 Coupling: TypeAlias = Literal["none", "sum", "mean"]
-TermSet: TypeAlias = Literal["all", "polynomial"]
+TermSet: TypeAlias = Literal["all", "polynomial", "none"]
 
 _FUNCTION = re.compile(r"\b(sin|cos|tan|tanh|exp|log1p|hill|sigmoid|abs)\(|/")
 
@@ -41,6 +42,7 @@ class Candidate:
         separable: pairs of functions of own and of the neighbour's states.
         pair: a function of own and of the neighbour's states that does not separate.
         inner: inner parameters, each on a scale without bounds (logarithms of positive ones).
+        reads: node attributes that the term reads, and "k" for the degree.
         remake: makes the term anew from other inner parameters, and their number of digits.
     """
 
@@ -52,6 +54,7 @@ class Candidate:
     pair: Callable[[States, States], Series] | None = None
     inner: tuple[float, ...] = ()
     remake: Callable[[tuple[float, ...], int | None], Candidate] | None = None
+    reads: tuple[str, ...] = ()
 
     def moved(self, step: np.ndarray) -> Candidate:
         """Return the term with its inner parameters moved by a step of their length."""
@@ -121,8 +124,10 @@ def evaluate(
     degree = graph.degree
     inverse = np.divide(1.0, degree, out=np.zeros_like(degree), where=degree != 0)
     ends = _edge_ends(adjacency)
-    there = states if neighbours is None else neighbours
     shape = next(iter(states.values())).shape
+    fixed = _fixed_series(candidates, graph, shape)
+    there = {**(states if neighbours is None else neighbours), **fixed}
+    states = {**states, **fixed}
     result = np.empty((len(candidates), *shape))
     sums: dict[str, int] = {}
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -145,6 +150,39 @@ def evaluate(
                 result[p] *= inverse
             else:
                 sums[body] = p
+    return result
+
+
+def message(candidate: Candidate, here: States, there: States, graph: Graph, node: int) -> Series:
+    """Return G(x_i, x_j) of a coupling term for one node i and every j, shape (M, N).
+
+    Args:
+        candidate: a sum or a mean over neighbours.
+        here: the node's own states, repeated over N columns.
+        there: the states of every node.
+        graph: where node attributes stand.
+        node: the number of node i.
+    """
+    shape = next(iter(there.values())).shape
+    fixed = _fixed_series([candidate], graph, shape)
+    own_fixed = {name: np.broadcast_to(v[:, [node]], shape) for name, v in fixed.items()}
+    here, there = {**here, **own_fixed}, {**there, **fixed}
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        if candidate.pair is not None:
+            return candidate.pair(here, there)
+        total = np.zeros(shape)
+        for own, other in candidate.separable:
+            total += own(here) * other(there)
+    return total
+
+
+def _fixed_series(candidates: Sequence[Candidate], graph: Graph, shape: tuple[int, ...]) -> States:
+    """Return the degree and the node attributes that terms read, at every time."""
+    names = {name for candidate in candidates for name in candidate.reads}
+    result = {}
+    for name in sorted(names):
+        values = graph.degree if name == "k" else node_attribute(graph, name)
+        result[f"{name}_i"] = np.broadcast_to(values, shape)
     return result
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas
 
 from graphtide.equation import Equation
 from graphtide.mechanisms.candidates import Candidate
+from graphtide.mechanisms.effects import NodeEffects
+from graphtide.mechanisms.following import NodeFit
 from graphtide.mechanisms.rows import Sample
 from graphtide.mechanisms.search import Support
+from graphtide.mechanisms.suspects import SuspectNode, suspects_table
 from graphtide.run import Run
+
+NORMAL_95 = 1.6448536269514722
+"""The 95 % quantile of the normal distribution: 90 % lie within it on both sides."""
 
 __all__ = ["Discovery", "FoundTerm", "Law"]
 
@@ -24,6 +31,12 @@ class FoundTerm:
     coefficient: float
     standard_error: float
     inclusion_frequency: float | None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 90 % confidence interval of the coefficient."""
+        half = NORMAL_95 * self.standard_error
+        return self.coefficient - half, self.coefficient + half
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +76,12 @@ class Discovery:
             fitted to the readings or corrected by the bootstrap.
         seconds: time of the whole search.
         notes: sentences for a reader.
+        node_fits: how well each node of each trajectory follows the law.
+        robust: whether the law was learned only on nodes that follow it.
+        suspects: the nodes that do not follow, worst first.
+        node_effects: coefficients that differ from node to node; None where there are none.
+        residuals: what the law leaves by node, by time and by state (tables by name).
+        suggested_effects: texts of node effects that would explain the nodes that do not follow.
     """
 
     equation: Equation
@@ -74,6 +93,12 @@ class Discovery:
     bias_corrected: bool
     seconds: float
     notes: tuple[str, ...]
+    node_fits: tuple[NodeFit, ...] = ()
+    robust: bool = False
+    suspects: tuple[SuspectNode, ...] = ()
+    node_effects: NodeEffects | None = None
+    suggested_effects: tuple[str, ...] = ()
+    residuals: Mapping[str, pandas.DataFrame] = field(default_factory=dict)
 
     def with_notes(self, notes: list[str]) -> Discovery:
         """Return the discovery with its notes."""
@@ -86,7 +111,8 @@ class Discovery:
         known = sample.smoothed.states
         error = None
         if self.predicted is not None:
-            error = float(np.nanmean(np.abs(self.predicted - known)) / np.nanmean(np.abs(known)))
+            size = np.abs(known[:, sample.usable]).mean()
+            error = float(np.nanmean(np.abs(self.predicted - known)) / size)
         spread = np.nanstd(known, axis=(0, 1))
         names = sample.observed.variables
         return {
@@ -101,11 +127,15 @@ class Discovery:
             },
             "bias_corrected": self.bias_corrected,
             "nodes_used": len(sample.usable),
+            "robust": self.robust,
+            "nodes_that_do_not_follow": [sample.observed.names[s.node] for s in self.suspects],
+            "node_effects": list(self.node_effects.terms) if self.node_effects else [],
+            "rivals": {law.variable: [self.text_of(r) for r in law.rivals] for law in self.laws},
             "seconds": self.seconds,
         }
 
     def terms_table(self) -> pandas.DataFrame:
-        """Return one row a term: its coefficient, standard error and inclusion frequency."""
+        """Return one row a term: coefficient with its errors, and its inclusion frequency."""
         return pandas.DataFrame(
             [
                 {
@@ -113,6 +143,8 @@ class Discovery:
                     "term": term.text,
                     "coefficient": term.coefficient,
                     "standard_error": term.standard_error,
+                    "low": term.interval[0],
+                    "high": term.interval[1],
                     "inclusion_frequency": term.inclusion_frequency,
                 }
                 for law in self.laws
@@ -123,6 +155,8 @@ class Discovery:
                 "term",
                 "coefficient",
                 "standard_error",
+                "low",
+                "high",
                 "inclusion_frequency",
             ],
         )
@@ -174,5 +208,12 @@ class Discovery:
         run.write_table("terms", self.terms_table())
         run.write_table("sizes", self.sizes_table())
         run.write_table("rivals", self.rivals_table())
+        names = sample.observed.names
+        if self.suspects:
+            run.write_table("suspects", suspects_table(self.suspects, names))
+        if self.node_effects is not None:
+            run.write_table("node_effects", self.node_effects.table(names))
+        for name, table in self.residuals.items():
+            run.write_table(name, table)
         run.write_json("notes.json", list(self.notes))
         run.write_metrics({"equation": self.equation.text(), **self.metrics})

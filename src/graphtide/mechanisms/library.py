@@ -24,8 +24,10 @@ def library(
 
     One variable: 14 own terms and 22 pair terms, sums or means as asked. Several variables: all
     monomials to degree 3, sine and tanh of each, and every pair form both as a sum and as a mean.
-    The polynomial terms are those of either without a function or a quotient.
+    The polynomial terms are those of either without a function or a quotient; "none" gives none.
     """
+    if terms == "none":
+        return []
     if len(variables) == 1:
         candidates = _one_variable(variables[0], coupling)
     else:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -104,9 +104,11 @@ class Linearised:
         jacobian: shape (K, n, A, A), of the usable nodes.
         step: exp(h J), shape (K - 1, n, A, A).
         left, right: weights of the source at both ends of a step, shape (K - 1, n, A, A).
-        transition: Phi, shape (K, n, A, A).
-        orthogonal: shape (n, K A, A): orthonormal columns that span the weighted Phi.
-        triangle: shape (n, A, A): orthogonal @ triangle is the weighted Phi.
+        transition: Phi, shape (K, n, A, B), with the responses to the node's own effects after its
+            A columns: B = A (1 + Q) for Q effects.
+        orthogonal: shape (n, K A, B): orthonormal columns that span the weighted Phi.
+        triangle: shape (n, B, B): orthogonal @ triangle is the weighted Phi.
+        effects: coefficients of the node's own effects, shape (n, D, Q).
     """
 
     readings: Readings
@@ -119,6 +121,7 @@ class Linearised:
     transition: np.ndarray
     orthogonal: np.ndarray
     triangle: np.ndarray
+    effects: np.ndarray
 
     @staticmethod
     def around(
@@ -127,19 +130,22 @@ class Linearised:
         terms: Sequence[Sequence[Candidate]],
         coefficients: Sequence[np.ndarray],
         active: tuple[int, ...],
+        effects: np.ndarray | None = None,
     ) -> Linearised:
-        """Linearise a law with these terms and coefficients for each variable around a path."""
-        jacobian = _jacobian(readings, path, terms, coefficients, active)
+        """Linearise a law with these terms and coefficients for each variable around a path.
+
+        ``effects`` holds the coefficients of the sample's node effects, shape (n, D, Q).
+        """
+        count = (len(readings.sample.usable), path.shape[2], len(readings.sample.effects))
+        effects = np.zeros(count) if effects is None else effects
+        jacobian = _jacobian(readings, path, terms, coefficients, active, effects)
         length = np.diff(readings.times)[:, None, None, None]
         step, first, second = phi_functions(length * (jacobian[:-1] + jacobian[1:]) / 2)
         transition = np.zeros_like(jacobian)
         transition[0] = np.eye(jacobian.shape[-1])
         for k in range(len(step)):
             transition[k + 1] = step[k] @ transition[k]
-        orthogonal, triangle = np.linalg.qr(
-            _by_node(transition * readings.weight[:, :, list(active), None])
-        )
-        return Linearised(
+        part = Linearised(
             readings,
             active,
             path,
@@ -148,9 +154,17 @@ class Linearised:
             length * (first - second),
             length * second,
             transition,
-            orthogonal,
-            triangle,
+            orthogonal=np.empty(0),
+            triangle=np.empty(0),
+            effects=effects,
         )
+        if readings.sample.effects:
+            own = [part.sources(d, readings.sample.effects) for d in active]
+            transition = np.concatenate([transition, part.responses(np.concatenate(own, -1))], -1)
+        orthogonal, triangle = np.linalg.qr(
+            _by_node(transition * readings.weight[:, :, list(active), None])
+        )
+        return replace(part, transition=transition, orthogonal=orthogonal, triangle=triangle)
 
     def sources(self, d: int, terms: Sequence[Candidate]) -> np.ndarray:
         """Return terms of variable d's law along the path, shape (K, n, A, P).
@@ -202,8 +216,14 @@ class Linearised:
                 if len(terms[d]):
                     values = evaluate(terms[d], named, sample.graph)
                     result[:, :, d] = np.tensordot(coefficients[d], values, 1)
+                if sample.effects:
+                    values = evaluate(sample.effects, named, sample.graph)[:, :, sample.usable]
+                    result[:, sample.usable, d] += np.einsum(
+                        "qkn,nq->kn", values, own_effects[:, d]
+                    )
             return np.where(moving, result, straight[-len(states) :])
 
+        own_effects = self.effects
         straight = np.diff(path, axis=0) / length
         state, h = path[:-1], length / count
         for _ in range(count):
@@ -251,9 +271,25 @@ class Linearised:
         return rows - self.orthogonal @ (self.orthogonal.transpose(0, 2, 1) @ rows)
 
     def start(self, left: np.ndarray) -> np.ndarray:
-        """Return the starts (n, A) that explain most of ``left`` (K, n, A)."""
+        """Return the starts, and effects after them, (n, B), that explain most of ``left``."""
         rows = _by_node((left * self.weight)[..., None])
-        return np.linalg.solve(self.triangle, self.orthogonal.transpose(0, 2, 1) @ rows)[..., 0]
+        right = self.orthogonal.transpose(0, 2, 1) @ rows
+        if self.effects.shape[2]:  # on a node that stands still effects are one function
+            return (np.linalg.pinv(self.triangle, rcond=1e-9) @ right)[..., 0]
+        return np.linalg.solve(self.triangle, right)[..., 0]
+
+    def moved_effects(self, start: np.ndarray) -> np.ndarray:
+        """Return the effects (n, D, Q) with those of a start (n, B) for the active variables."""
+        result = self.effects.copy()
+        active = list(self.active)
+        shape = (len(start), len(active), result.shape[2])
+        result[:, active] = start[:, len(active) :].reshape(shape)
+        return result
+
+    def effect_errors(self) -> np.ndarray:
+        """Return standard errors of the effects, (n, D, Q), for a law that is known."""
+        inverse = np.linalg.pinv(self.triangle, rcond=1e-9)
+        return self.moved_effects(np.sqrt((inverse**2).sum(axis=2)))
 
     @property
     def values(self) -> np.ndarray:
@@ -282,6 +318,7 @@ def _jacobian(
     terms: Sequence[Sequence[Candidate]],
     coefficients: Sequence[np.ndarray],
     active: tuple[int, ...],
+    effects: np.ndarray,
 ) -> np.ndarray:
     """Return the active rates' derivatives by the node's active variables, (K, n, A, A)."""
     sample = readings.sample
@@ -298,6 +335,13 @@ def _jacobian(
                 difference -= evaluate(terms[d], below, sample.graph, states)
                 rate = np.tensordot(coefficients[d], difference[:, :, sample.usable], 1)
                 result[:, :, row, column] = rate / (2 * distance)
+        if sample.effects:
+            difference = evaluate(sample.effects, above, sample.graph, states)
+            difference -= evaluate(sample.effects, below, sample.graph, states)
+            rate = np.einsum(
+                "qkn,naq->kna", difference[:, :, sample.usable], effects[:, list(active)]
+            )
+            result[:, :, :, column] += rate / (2 * distance)
     return result
 
 
@@ -305,7 +349,8 @@ def phi_functions(z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return exp(z), phi_1(z) = (exp(z) - 1) / z and phi_2(z) = (phi_1(z) - 1) / z of matrices.
 
     Taylor series after halving z, then the doubling formulas phi_0(2z) = phi_0^2,
-    phi_1(2z) = (phi_0 + 1) phi_1 / 2 and phi_2(2z) = (phi_1^2 + 2 phi_2) / 4.
+    phi_1(2z) = (phi_0 + 1) phi_1 / 2 and phi_2(2z) = (phi_1^2 + 2 phi_2) / 4. All are NaN where any
+    entry is not finite.
     """
     count = z.shape[-1]
     identity = np.eye(count)
@@ -314,6 +359,9 @@ def phi_functions(z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return a * b if count == 1 else a @ b
 
     size = float(np.abs(z).sum(axis=-1).max())
+    if not math.isfinite(size):  # a path that runs off; whoever asked sees it in what follows
+        lost = np.full_like(z, np.nan)
+        return lost, lost, lost
     halvings = max(0, math.ceil(math.log2(max(size, 1e-300) / 0.5)))
     z = z / 2.0**halvings
     second = np.broadcast_to(identity / math.factorial(8), z.shape)

@@ -74,11 +74,56 @@ def reader_notes(discovery: Discovery) -> list[str]:
                 f"{100 * together:.2g} % of its spread): {variable}_i and {variable}_j can hardly "
                 "be told apart."
             )
-    hidden = len(sample.observed.names) - len(sample.usable)
+    notes += _departures(discovery)
+    judged = len(discovery.node_fits[0].nodes) if discovery.node_fits else len(sample.usable)
+    hidden = len(sample.observed.names) - judged
     if hidden:
         notes.append(
             f"{hidden} of {len(sample.observed.names)} nodes were left out: they, or one of their "
             "neighbours, have no states."
+        )
+    return notes
+
+
+def _departures(discovery: Discovery) -> list[str]:
+    """Return sentences on nodes that do not follow, and on what differs from node to node."""
+    notes = []
+    names = discovery.samples[0].observed.names
+    count = len(discovery.node_fits[0].nodes) if discovery.node_fits else len(names)
+    if discovery.suspects:
+        worst = ", ".join(names[s.node] for s in discovery.suspects[:8])
+        more = len(discovery.suspects) - 8
+        notes.append(
+            f"{len(discovery.suspects)} of {count} nodes do not follow the law ({worst}"
+            + (f" and {more} more" if more > 0 else "")
+            + "): a neighbour may be missing or wrong there."
+            + (" The law was learned on the others alone." if discovery.robust else "")
+        )
+        edges = [s for s in discovery.suspects if s.neighbour is not None]
+        if edges:
+            best = max(edges, key=lambda s: s.gain)
+            assert best.neighbour is not None  # chosen so
+            notes.append(
+                f"At {len(edges)} of them one edge more or fewer would explain a good part of "
+                f"what is left; most at {names[best.node]}: {best.change} the edge from "
+                f"{names[best.neighbour]}, which leaves "
+                f"{100 * np.exp(-best.gain):.2g} % of it. The graph was not changed."
+            )
+    effects = discovery.node_effects
+    if effects is not None:
+        notes.append(
+            f"The coefficient of {', '.join(effects.terms)} differs from node to node and was "
+            "projected out of each node's rows; a shared coefficient of it"
+            + (", and of the degree k_i," if "1" in effects.terms else "")
+            + " cannot be told beside that. The values of all nodes are in node_effects.csv."
+        )
+    single = sum(s.neighbour is not None for s in discovery.suspects)
+    if discovery.suggested_effects and 2 * single < len(discovery.suspects):
+        notes.append(
+            "The residual differs from node to node more than within nodes: "
+            f"{', '.join(discovery.suggested_effects)} with a coefficient for each node would "
+            "explain the nodes that do not follow (--node-effects "
+            f"{','.join(discovery.suggested_effects)})."
         )
     return notes
 

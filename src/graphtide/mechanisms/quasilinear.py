@@ -26,7 +26,7 @@ from graphtide.mechanisms.linearised import Linearised, Readings, readings_of
 from graphtide.mechanisms.rows import Sample
 from graphtide.weakform.gram import NodeGram, node_gram
 
-__all__ = ["Model", "PathFit", "fit_path"]
+__all__ = ["Model", "PathFit", "fit_path", "weak_effects"]
 
 MOST_PASSES = 15
 CONVERGED = 0.05
@@ -67,6 +67,7 @@ class PathFit:
         active: the variables whose laws and paths were fitted.
         deviance: sum of squares of readings minus path, in variances of a reading, by variable.
         count: number of readings (or blocks of them), by variable.
+        effects: coefficients of the nodes' own effects, shape (n, D, Q) for each stretch.
     """
 
     model: Model
@@ -75,6 +76,7 @@ class PathFit:
     active: tuple[int, ...]
     deviance: np.ndarray
     count: np.ndarray
+    effects: tuple[np.ndarray, ...]
     _cache: dict[int, list[tuple[Linearised, np.ndarray]]] = field(default_factory=dict)
 
     @property
@@ -103,23 +105,38 @@ class PathFit:
         joined[:, ~np.isfinite(joined).all(axis=0)] = 0.0  # never chosen
         return joined, np.concatenate(targets)
 
-    def gram(self, d: int) -> NodeGram:
-        """Return the products of variable d's own terms for each node, summed over stretches."""
+    def gram(self, d: int, *, inner: bool = False) -> NodeGram:
+        """Return the products of variable d's own terms for each node, summed over stretches.
+
+        ``inner`` adds the slopes of the terms by their inner parameters as further columns.
+        """
         joined: NodeGram | None = None
+        terms = list(self.model.terms[d])
+        if inner:
+            terms += [slope for term in self.model.terms[d] for slope in term.slopes()]
         for part, target in self._parts(d):
-            rows = part.projected(part.responses(part.sources(d, self.model.terms[d])))
+            rows = part.projected(part.responses(part.sources(d, terms)))
             gram = node_gram(rows.transpose(1, 0, 2), target[..., 0].T)
             joined = gram if joined is None else joined + gram
         assert joined is not None  # there is at least one stretch
         return joined
+
+    def linearised(self) -> list[Linearised]:
+        """Return the law linearised around the path of each stretch, all variables together."""
+        every = tuple(range(len(self.model.variables)))
+        terms, coefficients = self.model.terms, self.model.coefficients
+        return [
+            Linearised.around(each, path, terms, coefficients, every, own)
+            for each, path, own in zip(self.readings, self.paths, self.effects, strict=True)
+        ]
 
     def _parts(self, d: int) -> list[tuple[Linearised, np.ndarray]]:
         """Return the linearisation of each stretch and its target, (n, K, 1)."""
         if d not in self._cache:
             terms, coefficients = self.model.terms, self.model.coefficients
             result = []
-            for each, path in zip(self.readings, self.paths, strict=True):
-                part = Linearised.around(each, path, terms, coefficients, (d,))
+            for each, path, own in zip(self.readings, self.paths, self.effects, strict=True):
+                part = Linearised.around(each, path, terms, coefficients, (d,), own)
                 left = part.values - part.rounding() - part.own(path)
                 if terms[d]:
                     source = part.sources(d, terms[d]) @ coefficients[d]
@@ -156,20 +173,36 @@ def fit_path(
     active = tuple(range(len(model.variables))) if active is None else active
     if not any(len(model.terms[d]) for d in active):
         return None
+    effects = [weak_effects(each.sample, model) for each in readings]
     parts: list[Linearised] = []
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for _ in range(passes):
-            moved = _pass(readings, paths, model, active)
+            moved = _pass(readings, paths, model, active, effects)
             if moved is None:
                 return None
-            new_model, new_paths, parts = moved
+            new_model, new_paths, parts, effects = moved
             change = _change(readings, paths, new_paths, active)
             model, paths = new_model, new_paths
             if not change < 1e3:
                 return None
             if change < CONVERGED:
                 break
-    return _finished(parts, paths, model, active)
+    return _finished(parts, paths, model, active, effects)
+
+
+def weak_effects(sample: Sample, model: Model) -> np.ndarray:
+    """Return the nodes' own effects beside a law by the weak form, shape (n, D, Q)."""
+    result = np.zeros((len(sample.usable), len(model.terms), len(sample.effects)))
+    if not sample.effects:
+        return result
+    own = sample.own_rows(sample.effects).transpose(1, 0, 2)
+    inverse = np.linalg.pinv(own, rcond=1e-8)
+    for d, terms in enumerate(model.terms):
+        left = sample.own_left(d)
+        if len(terms):
+            left = left - sample.own_rows(terms) @ model.coefficients[d]
+        result[:, d] = (inverse @ left.T[:, :, None])[..., 0]
+    return result
 
 
 def _pass(
@@ -177,13 +210,14 @@ def _pass(
     paths: Sequence[np.ndarray],
     model: Model,
     active: tuple[int, ...],
-) -> tuple[Model, list[np.ndarray], list[Linearised]] | None:
-    """Return the law and the paths of the next pass; None where numbers run off."""
+    effects: Sequence[np.ndarray],
+) -> tuple[Model, list[np.ndarray], list[Linearised], list[np.ndarray]] | None:
+    """Return the law, paths and effects of the next pass; None where numbers run off."""
     matrix: np.ndarray | float = 0.0
     cross: np.ndarray | float = 0.0
     solved = []
-    for each, path in zip(readings, paths, strict=True):
-        part = Linearised.around(each, path, model.terms, model.coefficients, active)
+    for each, path, own in zip(readings, paths, effects, strict=True):
+        part = Linearised.around(each, path, model.terms, model.coefficients, active, own)
         if not np.isfinite(part.orthogonal).all():
             return None
         sources = [
@@ -203,7 +237,7 @@ def _pass(
         return None
     scale = np.sqrt(np.maximum(np.diag(matrix), 1e-300))
     values = np.linalg.lstsq(matrix / np.outer(scale, scale), cross / scale, rcond=1e-12)[0] / scale
-    new_paths = []
+    new_paths, new_effects = [], []
     for part, responses, shift, known in solved:
         explained = responses @ values
         start = part.start(known - explained)
@@ -212,7 +246,8 @@ def _pass(
         for place, d in enumerate(active):
             path[:, part.readings.sample.usable, d] = own[:, :, place]
         new_paths.append(path)
-    return _moved(model, values, active), new_paths, [part for part, *_ in solved]
+        new_effects.append(part.moved_effects(start))
+    return _moved(model, values, active), new_paths, [part for part, *_ in solved], new_effects
 
 
 def _moved(model: Model, values: np.ndarray, active: tuple[int, ...]) -> Model:
@@ -252,6 +287,7 @@ def _finished(
     paths: Sequence[np.ndarray],
     model: Model,
     active: tuple[int, ...],
+    effects: Sequence[np.ndarray],
 ) -> PathFit:
     deviance, count = np.zeros(len(model.variables)), np.zeros(len(model.variables))
     chosen = list(active)
@@ -260,4 +296,4 @@ def _finished(
         deviance[chosen] += ((left * part.weight) ** 2).sum(axis=(0, 1))
         count[chosen] += (part.weight > 0).sum(axis=(0, 1))
     readings = tuple(part.readings for part in parts)
-    return PathFit(model, readings, tuple(paths), active, deviance, count)
+    return PathFit(model, readings, tuple(paths), active, deviance, count, tuple(effects))

@@ -15,44 +15,43 @@ from collections.abc import Callable, Sequence
 from typing import Literal, cast, get_args
 
 import numpy as np
+import pandas
 
 from graphtide.equation import Equation
-from graphtide.errors import ComputationError, InputError
+from graphtide.errors import InputError
 from graphtide.graph import Graph
 from graphtide.mechanisms.bootstrap import Bootstrap, bootstrap, node_sandwich, roll_out
 from graphtide.mechanisms.candidates import Candidate, TermSet
+from graphtide.mechanisms.departures import RobustMode, find_shared_law
 from graphtide.mechanisms.discovery import Discovery, FoundTerm, Law
-from graphtide.mechanisms.inner import refine
-from graphtide.mechanisms.library import library
+from graphtide.mechanisms.effects import NodeEffects, node_effects_of, with_attributes
+from graphtide.mechanisms.following import NodeFit
+from graphtide.mechanisms.lawsearch import Found, checked_terms, noisy
 from graphtide.mechanisms.notes import reader_notes
 from graphtide.mechanisms.quasilinear import Model
-from graphtide.mechanisms.rows import Sample, grams, prepare
-from graphtide.mechanisms.search import (
-    ELBOW,
-    RELATIVE_FLOOR,
-    Support,
-    best_supports,
-    chosen_size,
-    identities,
-    rivals,
-    simplest,
+from graphtide.mechanisms.residuals import (
+    residuals_by_node,
+    residuals_by_state,
+    residuals_by_time,
 )
-from graphtide.mechanisms.selection import Selection, select
+from graphtide.mechanisms.rows import Sample, prepare
+from graphtide.mechanisms.search import Support, identities
+from graphtide.mechanisms.suspects import suspect_nodes
 from graphtide.trajectory import Trajectory
-from graphtide.weakform.gram import NodeGram
 
 __all__ = ["discover"]
 
 FEW_REPETITIONS = 4
-LEAST_NOISE = 1e-3
-"""Noise, as a share of the spread, from which on a law is fitted to the readings themselves."""
 
 
 def discover(
     trajectories: Trajectory | Sequence[Trajectory],
-    graph: Graph | None = None,
+    graph: Graph | Sequence[Graph] | None = None,
     *,
     terms: TermSet | str = "all",
+    library: Sequence[Candidate] = (),
+    node_effects: Sequence[str] | Literal["auto"] = "auto",
+    robust: RobustMode | str = "auto",
     seed: int = 0,
     repetitions: int = 20,
     inclusion_repetitions: int = 8,
@@ -62,9 +61,15 @@ def discover(
 
     Args:
         trajectories: states (T, N, D) with at least 20 times; of the same variables.
-        graph: the network of all trajectories; None takes each trajectory's own.
-        terms: "all" candidates, or "polynomial" ones only.
-        seed: seed of the bootstrap's noise.
+        graph: the network of all trajectories, or one for each; None takes each trajectory's own.
+        terms: "all" candidates, "polynomial" ones only, or "none" but those of ``library``.
+        library: further candidates, such as :func:`~graphtide.mechanisms.user_terms.read_terms`
+            reads.
+        node_effects: texts of terms whose coefficients differ from node to node, such as "1" and
+            "x"; "auto" takes them in where nothing else explains the nodes, an empty sequence none.
+        robust: "on" learns on the nodes that follow one law and names the others; "auto" does so
+            where the plain law leaves more nodes unexplained than chance does; or "off".
+        seed: seed of the bootstrap's noise and of random starts.
         repetitions: bootstrap fits for bias and standard errors where the law is not fitted to the
             readings themselves; 0 leaves the bias in and takes the standard errors from the
             differences between nodes alone.
@@ -73,81 +78,43 @@ def discover(
 
     Raises:
         InputError: a trajectory is too short, constant, has no graph, or has other variables; or
-            ``terms`` is neither.
+            an option has no such value.
         ComputationError: the coefficients of the chosen terms cannot be told apart.
     """
     began = time.perf_counter()
     report = progress or (lambda _share, _text: None)
     report(0.0, "smoothing")
-    if terms not in get_args(TermSet):
-        raise InputError(f"terms '{terms}' are unknown; all or polynomial were expected")
+    terms = checked_terms(terms, library)
+    if robust not in get_args(RobustMode):
+        raise InputError(f"robust '{robust}' is unknown; auto, on or off was expected")
     samples = _samples(trajectories, graph)
     variables = samples[0].observed.variables
     report(0.1, "searching")
-    candidates, node_grams, supports = _best_library(samples, variables, cast("TermSet", terms))
-    sizes = [chosen_size(found) for found in supports]
-    for d, size in enumerate(sizes):
-        supports[d][size] = simplest(candidates, node_grams[d], supports[d][size])
-    chosen = [
-        [candidates[p] for p in found[size].terms]
-        for found, size in zip(supports, sizes, strict=True)
-    ]
-    near = [
-        tuple(rivals(*node_grams[d].total(), supports[d][sizes[d]])) for d in range(len(variables))
-    ]
-    inner = terms == "all" and len(variables) == 1
-    report(0.2, "fitting the law to the readings")
-    selection = None
-    if all(chosen) and all(_noisy(sample) for sample in samples):
-        first = tuple(_fit(samples, d, chosen[d])[0] for d in range(len(variables)))
-        model = Model(variables, tuple(map(tuple, chosen)), first)
-        selection = select(samples, candidates, model, inner=inner)
-    if selection is not None:
-        chosen = [list(found) for found in selection.fit.model.terms]
-        near = list(selection.rivals)
-    elif inner:
-        places = [s.terms for s in supports[0]]
-        chosen[0] = refine(samples, 0, candidates, places, places[sizes[0]])
-    report(0.4, "estimating errors")
-    fits = [_fit(samples, d, chosen[d]) for d in range(len(variables))]
-    residuals = [fit[2] for fit in fits]
-    coefficients = [fit[0] for fit in fits]
-    if selection is not None:
-        coefficients = list(selection.fit.model.coefficients)
-    equation = _equation(variables, chosen, coefficients)
-    repeated = bootstrap(
+    departures = find_shared_law(
         samples,
-        equation,
-        chosen,
-        candidates,
+        terms,
+        library,
+        node_effects=node_effects,
+        robust=cast("RobustMode", robust),
         seed=seed,
-        repetitions=_repetitions(samples, repetitions, inclusion_repetitions, selection),
+        report=report,
+    )
+    found = departures.found
+    report(0.4, "estimating errors")
+    model = found.model
+    effects = node_effects_of(found)
+    learned = found.samples if effects is None else with_attributes(found.samples, effects)
+    repeated = bootstrap(
+        learned,
+        _with_effects(model.equation(), effects),
+        found.chosen,
+        found.candidates,
+        seed=seed,
+        repetitions=_repetitions(found, repetitions, inclusion_repetitions),
         inclusion_repetitions=inclusion_repetitions,
         report=report,
     )
-    laws: list[Law] = []
-    for d, variable in enumerate(variables):
-        texts = [candidate.text for candidate in candidates]
-        if all(term.text in texts for term in chosen[d]) and len(chosen[d]) < len(supports[d]):
-            sizes[d] = len(chosen[d])
-            place = tuple(sorted(texts.index(term.text) for term in chosen[d]))
-            supports[d][sizes[d]] = Support(place, residuals[d])
-        if selection is None:
-            found = _estimates(chosen[d], *fits[d][:2], repeated, d)
-        else:
-            errors = node_sandwich(selection.fit.gram(d), coefficients[d])
-            found = [
-                FoundTerm(
-                    term.text,
-                    float(value),
-                    float(error),
-                    repeated.frequency(d, term.text) if repeated is not None else None,
-                )
-                for term, value, error in zip(chosen[d], coefficients[d], errors, strict=True)
-            ]
-        laws.append(
-            Law(variable, tuple(found), tuple(supports[d]), sizes[d], residuals[d], near[d])
-        )
+    laws = [_law(found, d, repeated) for d in range(len(variables))]
     equation = Equation.from_terms(
         variables,
         {
@@ -155,48 +122,71 @@ def discover(
             for law in laws
         },
     )
+    equation = _with_effects(equation, effects)
     report(0.9, "rolling out")
-    start = selection.fit.paths[0][0] if selection is not None else None
-    predicted = roll_out(equation, samples[0], start)
-    relations = identities(node_grams[0].total()[0])
+    start = found.selection.fit.paths[0][0] if found.selection is not None else None
     result = Discovery(
         equation=equation,
         laws=tuple(laws),
-        candidates=tuple(candidates),
-        samples=tuple(samples),
-        predicted=predicted,
-        identities=tuple(relations),
-        bias_corrected=selection is not None or repeated is not None,
+        candidates=tuple(found.candidates),
+        samples=tuple(learned),
+        predicted=roll_out(equation, learned[0], start),
+        identities=tuple(identities(found.node_grams[0].total()[0])),
+        bias_corrected=found.selection is not None or repeated is not None,
         seconds=time.perf_counter() - began,
         notes=(),
+        node_fits=tuple(departures.fits),
+        robust=departures.robust,
+        suspects=tuple(suspect_nodes(samples, departures.fits, model)),
+        node_effects=effects,
+        suggested_effects=departures.suggested,
+        residuals=_residuals(samples[0], departures.fits[0], learned[0], model),
     )
     return result.with_notes(reader_notes(result))
 
 
-def _repetitions(
-    samples: Sequence[Sample], asked: int, inclusion: int, selection: Selection | None
-) -> int:
+def _with_effects(equation: Equation, effects: NodeEffects | None) -> Equation:
+    return equation if effects is None else effects.added_to(equation)
+
+
+def _residuals(
+    sample: Sample, fit: NodeFit, learned: Sample, model: Model
+) -> dict[str, pandas.DataFrame]:
+    """Return what the law leaves at all nodes, and by time and state at those it is learned on."""
+    observed = sample.observed
+    return {
+        "residual_by_node": residuals_by_node(fit, observed.variables, observed.names),
+        "residual_by_time": residuals_by_time(learned, model),
+        "residual_by_state": residuals_by_state(learned, model),
+    }
+
+
+def _repetitions(found: Found, asked: int, inclusion: int) -> int:
     """Return how many repetitions pay: few where there is no bias, or no noise, to measure."""
-    if selection is not None:
+    if found.selection is not None:
         return inclusion
-    if not any(_noisy(sample) for sample in samples):
+    if not any(noisy(sample) for sample in found.samples):
         return max(min(asked, FEW_REPETITIONS), inclusion)
     return asked
 
 
-def _noisy(sample: Sample) -> bool:
-    """Tell whether every variable has noise to speak of; else the weak form is exact."""
-    spread = np.nanstd(sample.smoothed.states, axis=(0, 1))
-    return bool((sample.smoothed.noise_sd > LEAST_NOISE * spread).all())
-
-
-def _samples(trajectories: Trajectory | Sequence[Trajectory], graph: Graph | None) -> list[Sample]:
+def _samples(
+    trajectories: Trajectory | Sequence[Trajectory], graph: Graph | Sequence[Graph] | None
+) -> list[Sample]:
     given = [trajectories] if isinstance(trajectories, Trajectory) else list(trajectories)
     if not given:
         raise InputError("no trajectory was given")
+    graphs = [graph] * len(given) if graph is None or isinstance(graph, Graph) else list(graph)
+    if len(graphs) == 1:
+        graphs = graphs * len(given)
+    if len(graphs) != len(given):
+        raise InputError(
+            f"{len(graphs)} graphs were given for {len(given)} trajectories; one for all, or one "
+            "for each, was expected"
+        )
     samples = []
-    for trajectory in given:
-        network = graph if graph is not None else trajectory.graph
+    for trajectory, own in zip(given, graphs, strict=True):
+        network = own if own is not None else trajectory.graph
         if network is None:
             raise InputError("a trajectory has no graph; give graph=...")
         if trajectory.variables != given[0].variables:
@@ -208,67 +198,35 @@ def _samples(trajectories: Trajectory | Sequence[Trajectory], graph: Graph | Non
     return samples
 
 
-def _best_library(
-    samples: Sequence[Sample], variables: tuple[str, ...], terms: TermSet
-) -> tuple[list[Candidate], list[NodeGram], list[list[Support]]]:
-    """Search with sums over neighbours and, for one variable, with means; keep the better.
-
-    Means must be worth ``ELBOW`` more than sums, so that a regular graph, where both are the same,
-    gives a sum.
-    """
-    kinds: tuple[Literal["sum", "mean"], ...] = ("sum", "mean") if len(variables) == 1 else ("sum",)
-    if all(np.ptp(sample.graph.degree) == 0 for sample in samples):
-        kinds = ("sum",)
-    together = list({c.text: c for kind in kinds for c in library(variables, kind, terms)}.values())
-    place = {candidate.text: p for p, candidate in enumerate(together)}
-    all_grams = grams(samples, together)
-    best: tuple[list[Candidate], list[NodeGram], list[list[Support]]] | None = None
-    best_score = np.inf
-    for kind in kinds:
-        candidates = library(variables, kind, terms)
-        columns = [place[candidate.text] for candidate in candidates]
-        node_grams = [gram.with_columns(columns) for gram in all_grams]
-        supports = [best_supports(*gram.total()) for gram in node_grams]
-        score = sum(
-            found[chosen_size(found)].log_residual + ELBOW * chosen_size(found)
-            for found in supports
-        ) + (ELBOW if kind == "mean" else 0.0)
-        if best is None or score < best_score:
-            best, best_score = (candidates, node_grams, supports), score
-    assert best is not None  # there is always the library of sums
-    return best
-
-
-def _fit(
-    samples: Sequence[Sample], d: int, terms: list[Candidate]
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return the weak form's coefficients, their node-sandwich errors and the log residual."""
-    if not terms:
-        return np.empty(0), np.empty(0), 0.0
-    gram = grams(samples, terms)[d]
-    matrix, cross, target = gram.total()
-    try:
-        coefficients = np.linalg.solve(matrix, cross)
-    except np.linalg.LinAlgError:
-        raise ComputationError(
-            "the chosen terms cannot be told apart on these data: "
-            + ", ".join(term.text for term in terms)
-        ) from None
-    left = target - 2.0 * cross @ coefficients + coefficients @ matrix @ coefficients
-    residual = float(np.log(max(left / target, RELATIVE_FLOOR)))
-    return coefficients, node_sandwich(gram, coefficients), residual
-
-
-def _equation(
-    variables: tuple[str, ...], chosen: list[list[Candidate]], coefficients: list[np.ndarray]
-) -> Equation:
-    return Equation.from_terms(
-        variables,
-        {
-            variable: [(float(c), term.text, None) for c, term in zip(values, terms, strict=True)]
-            for variable, terms, values in zip(variables, chosen, coefficients, strict=True)
-        },
-    )
+def _law(found: Found, d: int, repeated: Bootstrap | None) -> Law:
+    """Return the law of one variable with what is known of its errors."""
+    chosen, weak, supports = found.chosen[d], found.weak[d], list(found.supports[d])
+    size = found.sizes[d]
+    texts = [candidate.text for candidate in found.candidates]
+    if all(term.text in texts for term in chosen) and len(chosen) < len(supports):
+        size = len(chosen)
+        place = tuple(sorted(texts.index(term.text) for term in chosen))
+        supports[size] = Support(place, weak.log_residual)
+    if found.selection is None:
+        terms = _estimates(chosen, weak.coefficients, weak.standard_errors, repeated, d)
+    else:
+        fit = found.selection.fit
+        values = fit.model.coefficients[d]
+        # Inner parameters were fitted too: what they may be adds to the coefficients' errors.
+        gram = fit.gram(d, inner=True)
+        slopes = np.zeros(gram.cross.shape[1] - len(values))
+        errors = node_sandwich(gram, np.concatenate([values, slopes]))[: len(values)]
+        terms = [
+            FoundTerm(
+                term.text,
+                float(value),
+                float(error),
+                repeated.frequency(d, term.text) if repeated is not None else None,
+            )
+            for term, value, error in zip(chosen, values, errors, strict=True)
+        ]
+    variable = found.samples[0].observed.variables[d]
+    return Law(variable, tuple(terms), tuple(supports), size, weak.log_residual, found.rivals[d])
 
 
 def _estimates(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,7 +30,10 @@ class Sample:
         smoothed: the smoothed series at the observed times.
         grid: states on the even grid, shape (M, N, D).
         tests: the test functions on that grid.
-        usable: numbers of the nodes that, with all their neighbours, have states.
+        usable: numbers of the nodes whose laws are learned on: they and all their neighbours have
+            states.
+        effects: terms whose coefficients differ from node to node; they are projected out of every
+            node's rows (Frisch and Waugh, Econometrica 1, 1933).
     """
 
     graph: Graph
@@ -39,6 +42,7 @@ class Sample:
     grid: np.ndarray
     tests: TestFunctions
     usable: np.ndarray
+    effects: tuple[Candidate, ...] = ()
 
     def states(self) -> dict[str, np.ndarray]:
         """Return each variable's series on the grid, shape (M, N)."""
@@ -46,18 +50,53 @@ class Sample:
 
     def left(self, d: int) -> np.ndarray:
         """Return the left-hand sides of variable d, shape (W, usable nodes)."""
-        return -self.tests.derivative @ self.grid[:, self.usable, d]
+        return self._without_effects(self.own_left(d)[:, :, None])[:, :, 0]
 
     def rows(self, candidates: Sequence[Candidate]) -> np.ndarray:
         """Return the weak rows of candidates, shape (W, usable nodes, P)."""
+        return self._without_effects(self.own_rows(candidates))
+
+    def own_left(self, d: int) -> np.ndarray:
+        """Return the left-hand sides of variable d with the effects still in them."""
+        return -self.tests.derivative @ self.grid[:, self.usable, d]
+
+    def own_rows(self, candidates: Sequence[Candidate]) -> np.ndarray:
+        """Return the weak rows of candidates with the effects still in them."""
         columns = evaluate(candidates, self.states(), self.graph)
         if len(self.usable) < columns.shape[2]:
             columns = columns[:, :, self.usable]
         return np.moveaxis(self.tests.value @ columns, 0, -1)
 
     def with_states(self, states: np.ndarray) -> Sample:
-        """Return the sample of other readings (T, N, D) at the same times."""
-        return prepare(self.observed.with_states(states), self.graph)
+        """Return the sample of other readings (T, N, D), for the same nodes and effects."""
+        again = prepare(self.observed.with_states(states), self.graph)
+        return replace(again, usable=self.usable, effects=self.effects)
+
+    def with_nodes(self, nodes: np.ndarray) -> Sample:
+        """Return the sample that learns on some of its usable nodes only (numbers of nodes)."""
+        return replace(self, usable=nodes)
+
+    def with_effects(self, effects: tuple[Candidate, ...]) -> Sample:
+        """Return the sample with other terms projected out."""
+        return replace(self, effects=effects)
+
+    def without_effects_of(self, node: int, rows: np.ndarray) -> np.ndarray:
+        """Return rows (W, P) of one node without what its own effect columns explain."""
+        return self.with_nodes(np.array([node]))._without_effects(rows[:, None, :])[:, 0]
+
+    def _without_effects(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows (W, n, P) without what the node's own effect columns explain."""
+        if not self.effects:
+            return rows
+        own = self.own_rows(self.effects).transpose(1, 0, 2)
+        length = np.linalg.norm(own, axis=1, keepdims=True)
+        own = own / np.where(length > 0, length, 1.0)
+        left, values, _ = np.linalg.svd(own, full_matrices=False)
+        # Effects that are the same function on a node (it stands still) are one.
+        left = left * (values > 1e-8 * values.max(axis=1, keepdims=True, initial=1e-300))[:, None]
+        by_node = rows.transpose(1, 0, 2)
+        by_node = by_node - left @ (left.transpose(0, 2, 1) @ by_node)
+        return by_node.transpose(1, 0, 2)
 
 
 def prepare(trajectory: Trajectory, graph: Graph) -> Sample:

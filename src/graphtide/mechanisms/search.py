@@ -25,9 +25,11 @@ from graphtide.weakform.gram import NodeGram
 
 __all__ = [
     "ELBOW",
+    "Problem",
     "Support",
     "best_supports",
     "chosen_size",
+    "combinations",
     "identities",
     "rivals",
     "simplest",
@@ -57,8 +59,13 @@ class Support:
     log_residual: float
 
 
-class _Problem:
-    """A scaled Gram matrix, and the residuals of many supports at once."""
+class Problem:
+    """A scaled Gram matrix, and the residuals of many supports at once.
+
+    Attributes:
+        columns: numbers of the usable columns; supports count through them.
+        count: how many they are.
+    """
 
     def __init__(self, gram: np.ndarray, cross: np.ndarray, target: float) -> None:
         diagonal = np.sqrt(np.clip(np.diag(gram), 0.0, None))
@@ -115,13 +122,13 @@ def best_supports(
 
     Cost: about 60,000 systems of four equations for 36 terms, a tenth of a second.
     """
-    problem = _Problem(gram, cross, target)
+    problem = Problem(gram, cross, target)
     most = min(most_terms, problem.count)
     best: dict[int, tuple[np.ndarray, float]] = {}
     beam = np.empty((1, 0), dtype=np.int64)
     for size in range(1, most + 1):
         if math.comb(problem.count, size) <= MOST_COMBINATIONS:
-            supports = _combinations(problem.count, size)
+            supports = combinations(problem.count, size)
         else:
             supports = _extended(beam, problem.count)
         residuals = problem.residuals(supports)
@@ -141,7 +148,7 @@ def best_supports(
     return found
 
 
-def _combinations(count: int, size: int) -> np.ndarray:
+def combinations(count: int, size: int) -> np.ndarray:
     """Return all choices of ``size`` out of ``count``, shape (S, size)."""
     flat = itertools.chain.from_iterable(itertools.combinations(range(count), size))
     return np.fromiter(flat, np.int64).reshape(-1, size)
@@ -157,7 +164,7 @@ def _extended(beam: np.ndarray, count: int) -> np.ndarray:
     return np.unique(longer[distinct], axis=0)
 
 
-def _exchanged(problem: _Problem, support: np.ndarray, residual: float) -> tuple[np.ndarray, float]:
+def _exchanged(problem: Problem, support: np.ndarray, residual: float) -> tuple[np.ndarray, float]:
     """Exchange up to two terms for any others while that lowers the residual."""
     while True:
         neighbours = _exchanges(support, problem.count)
@@ -178,7 +185,7 @@ def _exchanges(support: np.ndarray, count: int) -> np.ndarray:
     for swapped in (1, 2):
         if size < swapped or len(others) < swapped:
             continue
-        incoming = others[_combinations(len(others), swapped)]
+        incoming = others[combinations(len(others), swapped)]
         for outgoing in itertools.combinations(range(size), swapped):
             kept = np.delete(support, outgoing)
             result.append(
@@ -217,7 +224,7 @@ def rivals(
     """Return other supports of the same size whose log residual is as low within ``within``."""
     if not support.terms:
         return []
-    problem = _Problem(gram, cross, target)
+    problem = Problem(gram, cross, target)
     place = {int(column): k for k, column in enumerate(problem.columns)}
     chosen = np.array([place[term] for term in support.terms])
     neighbours = _exchanges(chosen, problem.count)

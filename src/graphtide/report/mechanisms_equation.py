@@ -6,6 +6,12 @@ import pandas
 
 from graphtide.equation import Equation
 from graphtide.report.content import Figure, Page, Section, Table, number
+from graphtide.report.equation_residuals import (
+    departures_section,
+    inclusion_bars,
+    network_section,
+    residual_section,
+)
 from graphtide.report.figures import BASELINE, MODEL, canvas, formula, svg_of
 from graphtide.report.network import moving_network
 from graphtide.report.provenance import provenance
@@ -32,10 +38,11 @@ def equation_page(run: Run) -> Page:
     else:
         lead += "; run from the first states, the law does not stay with the data."
     notes = run.read_json("notes.json")
+    bars = inclusion_bars(run)
     law = Section(
         "The law",
         (),
-        (terms_table(run),),
+        (terms_table(run),) if bars is None else (terms_table(run), bars),
         law=law_picture(equation),
         notes=tuple(map(str, notes)) if isinstance(notes, list) else (),
     )
@@ -66,7 +73,9 @@ def equation_page(run: Run) -> Page:
             ),
         ),
     )
-    return Page("The law behind the data", lead, (law, search, pictures), provenance(run))
+    further = [network_section(run), departures_section(run), residual_section(run)]
+    sections = (law, *(part for part in further if part is not None), search, pictures)
+    return Page("The law behind the data", lead, sections, provenance(run))
 
 
 def law_picture(equation: Equation) -> str:
@@ -79,13 +88,14 @@ def terms_table(run: Run) -> Table:
     frame = run.read_table("terms")
     return Table(
         "Terms; the last column is the share of repetitions with new noise that chose the term",
-        ("term", "of", "coefficient", "standard error", "chosen again"),
+        ("term", "of", "coefficient", "standard error", "90 % interval", "chosen again"),
         tuple(
             (
                 str(row["term"]),
                 f"d{row['variable']}/dt",
                 number(float(row["coefficient"]), 4),
                 number(float(row["standard_error"]), 2),
+                f"{number(float(row['low']), 4)} to {number(float(row['high']), 4)}",
                 f"{100 * row['inclusion_frequency']:.0f} %"
                 if row["inclusion_frequency"] == row["inclusion_frequency"]
                 else "–",

@@ -16,7 +16,10 @@ from graphtide.report.lesson_depth import lesson_depth_page
 from graphtide.report.lesson_flow import lesson_flow_page
 from graphtide.report.lesson_numerics import lesson_numerics_page
 from graphtide.report.lesson_recurrent import lesson_recurrent_page
+from graphtide.report.mechanisms_distribution import distribution_page
 from graphtide.report.mechanisms_equation import equation_page
+from graphtide.report.mechanisms_growth import growth_page
+from graphtide.report.mechanisms_spread import spread_page
 from graphtide.run import Run
 
 __all__ = ["render", "write_report"]
@@ -27,6 +30,9 @@ _BUILDERS: dict[str, Callable[[Run], Page]] = {
     "dynamics classify": classify_page,
     "dynamics forecast": forecast_page,
     "mechanisms equation": equation_page,
+    "mechanisms distribution": distribution_page,
+    "mechanisms growth": growth_page,
+    "mechanisms spread": spread_page,
     "lesson depth": lesson_depth_page,
     "lesson recurrent": lesson_recurrent_page,
     "lesson flow": lesson_flow_page,

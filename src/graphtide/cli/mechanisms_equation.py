@@ -1,0 +1,202 @@
+"""Command ``graphtide mechanisms equation``: the differential equation behind node series."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from graphtide.cli.console import JsonOption, progress_bar, show_metrics
+from graphtide.cli.dynamics import DirectedOption, SeedOption
+from graphtide.cli.inputs import describe_sources
+
+if TYPE_CHECKING:
+    from graphtide.graph import Graph
+    from graphtide.trajectory import Trajectory
+
+__all__ = ["equation"]
+
+
+def equation(
+    states: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="STATES...",
+            help="Tables of states, one a trajectory: time,node1,node2,... or time,node,x[,y...]; "
+            "CSV, npz or NetCDF.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="RUN", help="Folder to write.")],
+    graph: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--graph",
+            metavar="G",
+            help="File of edges or a generator such as karate; given once for all trajectories, "
+            "or once for each in their order.",
+        ),
+    ] = None,
+    terms: Annotated[
+        str,
+        typer.Option(help="Candidate terms: all, polynomial, or none but those of --library."),
+    ] = "all",
+    library: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Further candidates, one term a line, such as x^2/(1 + x^2) or "
+            "sum_j A_ij*sin(x_j - x_i).",
+        ),
+    ] = None,
+    node_effects: Annotated[
+        str,
+        typer.Option(
+            metavar="TERMS",
+            help="Terms whose coefficients differ from node to node, such as 1 or 1,x; none; "
+            "auto takes them in where nothing else explains the nodes.",
+        ),
+    ] = "auto",
+    robust: Annotated[
+        str,
+        typer.Option(
+            help="Learn on the nodes that follow one law and name the others: on, off, or auto "
+            "where the plain law leaves too many nodes unexplained."
+        ),
+    ] = "auto",
+    infer_graph: Annotated[
+        bool,
+        typer.Option(
+            "--infer-graph",
+            help="The network is unknown: infer it with the law and write edges.csv with scores.",
+        ),
+    ] = False,
+    seed: SeedOption = 0,
+    directed: DirectedOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Find the differential equation behind the states of nodes; write equation.json and a page."""
+    from graphtide.errors import InputError
+    from graphtide.mechanisms.network import infer_network
+    from graphtide.mechanisms.regression import discover
+    from graphtide.mechanisms.user_terms import read_terms
+    from graphtide.report import write_report
+    from graphtide.run import Run
+    from graphtide.trajectory import Trajectory
+
+    Run.check_target(out)
+    if infer_graph and graph:
+        raise InputError("--graph and --infer-graph exclude each other")
+    if infer_graph:
+        trajectories, graphs = [Trajectory.read(path) for path in states], []
+    else:
+        trajectories, graphs = _read(states, graph or [], directed=directed, seed=seed)
+    _same_variables(states, trajectories)
+    variables = trajectories[0].variables
+    further = read_terms(library, variables) if library is not None else []
+    network = None
+    with progress_bar(quiet=json) as progress:
+        if infer_graph:
+            network = infer_network(
+                trajectories, terms=terms, library=further, seed=seed, progress=progress
+            )
+            graphs = [network.graph]
+        discovery = discover(
+            trajectories,
+            graphs,
+            terms=terms,
+            library=further,
+            node_effects=_effects(node_effects),
+            robust=robust,
+            seed=seed,
+            progress=progress,
+        )
+    configuration = {
+        **_sources(states, graph or [], library),
+        "directed": directed,
+        "terms": terms,
+        "node_effects": node_effects,
+        "robust": robust,
+        "infer_graph": infer_graph,
+        "seed": seed,
+    }
+    run = Run.create(out, kind="mechanisms equation", configuration=configuration)
+    discovery.save(run)
+    inferred = {}
+    if network is not None:
+        run.write_table("edges", network.table())
+        inferred = {"network": network.summary()}
+        run.write_metrics({**run.read_metrics(), **inferred})
+    page = write_report(run)
+    metrics: dict[str, Any] = {
+        "equation": discovery.equation.text(values=True, digits=4),
+        **discovery.metrics,
+        **inferred,
+        "notes": list(discovery.notes),
+        "report": str(page),
+    }
+    if not json:
+        joined = ("nodes_that_do_not_follow", "node_effects")
+        metrics |= {name: ", ".join(map(str, metrics[name])) or "none" for name in joined}
+    show_metrics(metrics, json=json, title="the law")
+
+
+def _read(
+    states: list[Path], graph: list[str], *, directed: bool, seed: int
+) -> tuple[list[Trajectory], list[Graph]]:
+    """Return the trajectories and a graph for each; files named twice are one graph."""
+    from graphtide.errors import InputError
+    from graphtide.graph import Graph
+    from graphtide.trajectory import Trajectory
+
+    if not graph:
+        raise InputError(
+            "--graph is missing; give the network, or --infer-graph where it is unknown"
+        )
+    if len(graph) not in (1, len(states)):
+        raise InputError(
+            f"--graph is given {len(graph)} times for {len(states)} tables of states; once for "
+            "all, or once for each, was expected"
+        )
+    known = {
+        text: Graph.from_source(text, directed=directed, seed=seed) for text in dict.fromkeys(graph)
+    }
+    graphs = [known[text] for text in (graph if len(graph) > 1 else graph * len(states))]
+    read = [Trajectory.read(path, graph=g) for path, g in zip(states, graphs, strict=True)]
+    return read, graphs
+
+
+def _same_variables(states: list[Path], read: list[Trajectory]) -> None:
+    from graphtide.errors import InputError
+
+    for path, trajectory in zip(states, read, strict=True):
+        if trajectory.variables != read[0].variables:
+            raise InputError(
+                f"{path} has the variables {', '.join(trajectory.variables)}; those of {states[0]} "
+                f"are {', '.join(read[0].variables)}"
+            )
+
+
+def _effects(text: str) -> list[str] | Literal["auto"]:
+    """Return the terms of --node-effects."""
+    from graphtide.errors import InputError
+
+    if text == "auto":
+        return "auto"
+    if text == "none":
+        return []
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise InputError(f"--node-effects {text}: a term is empty; write them as 1,x")
+    return parts
+
+
+def _sources(states: list[Path], graph: list[str], library: Path | None) -> dict[str, object]:
+    """Return the sources with their hashes; those given several times as lists."""
+    described: dict[str, object] = {}
+    for name, given in (("states", states), ("graph", graph)):
+        each = [describe_sources(**{name: source}) for source in given]
+        for key in dict.fromkeys(key for part in each for key in part):
+            values = [part.get(key) for part in each]
+            described[key] = values[0] if len(values) == 1 else values
+    return {**described, **describe_sources(library=library)}

@@ -1,0 +1,167 @@
+"""From cascades to the law of their spread: rates, who infected whom, shapes, and runs of the law.
+
+The rates come by maximum likelihood (:mod:`graphtide.mechanisms.spread_rates`); where no network is
+given it is inferred first (:mod:`graphtide.mechanisms.network_inference`). The law found is run
+event by event from the beginnings that were seen, and beside it its mean field.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from graphtide.equation import Equation, Parameter
+from graphtide.graph import Graph
+from graphtide.mechanisms.cascade_shapes import cluster_shapes, likely_parents, shapes_table
+from graphtide.mechanisms.cascades import Cascade, Cascades
+from graphtide.mechanisms.network_inference import InferredNetwork, infer_network
+from graphtide.mechanisms.spread_rates import SpreadRates, fit_rates
+from graphtide.mechanisms.spread_result import SpreadCurves, SpreadResult, spread_notes
+from graphtide.spread.epidemic import simulate_epidemic
+from graphtide.spread.laws import EPIDEMIC_LAWS, seeded_start
+
+__all__ = ["explain_spread"]
+
+_MOMENTS = 61
+_MOST_STARTS = 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Start:
+    """Beginnings of one cascade, on the clock that starts with it."""
+
+    state: np.ndarray
+    runs: int
+
+
+def explain_spread(
+    cascades: Cascades,
+    graph: Graph | None = None,
+    *,
+    until: float | None = None,
+    runs: int = 100,
+    seed: int = 0,
+    progress: Callable[[float, str], None] | None = None,
+) -> SpreadResult:
+    """Return the law behind cascades, and what their shapes are.
+
+    Args:
+        cascades: of the network's nodes.
+        graph: the network; None infers it from the cascades.
+        until: end of observation of every cascade; None for each one's last event.
+        runs: stochastic runs of the law found.
+        seed: of the runs and of the clusters.
+        progress: called with a share and a text.
+
+    Raises:
+        InputError: as :func:`fit_rates` and :func:`infer_network`.
+        ComputationError: the mean field could not be integrated.
+    """
+    began = time.perf_counter()
+    tell = progress or (lambda _share, _text: None)
+    inferred: InferredNetwork | None = None
+    if graph is None:
+        tell(0.0, "inferring the network")
+        inferred = infer_network(cascades, until=until)
+        graph = inferred.graph
+    tell(0.3, "fitting the rates")
+    rates = fit_rates(cascades, graph, until=until)
+    fading = rates.recovery.value if rates.fading and rates.recovery is not None else 0.0
+    tell(0.4, "tracing who infected whom")
+    traced = [likely_parents(cascade, graph, fading=fading) for cascade in cascades.items]
+    shapes = shapes_table(cascades, [parents for parents, _ in traced])
+    shapes["pattern"] = cluster_shapes(shapes, seed=seed)
+    equation = _equation(rates)
+    tell(0.6, "running the law")
+    curves = _curves(cascades, graph, equation, rates, until, runs, seed)
+    return SpreadResult(
+        cascades,
+        graph,
+        inferred,
+        rates,
+        equation,
+        tuple(traced),
+        shapes,
+        curves,
+        tuple(spread_notes(cascades, rates, inferred, traced, shapes)),
+        time.perf_counter() - began,
+    )
+
+
+def _equation(rates: SpreadRates) -> Equation:
+    law = EPIDEMIC_LAWS[rates.law]
+    values = {law.infection: Parameter(rates.infection.value, rates.infection.standard_error)}
+    if rates.recovery is not None:
+        error = rates.recovery.standard_error
+        values[law.recovery] = Parameter(
+            rates.recovery.value, error if np.isfinite(error) else None
+        )
+    return Equation.parse(law.text, parameters=values)
+
+
+def _curves(
+    cascades: Cascades,
+    graph: Graph,
+    equation: Equation,
+    rates: SpreadRates,
+    until: float | None,
+    runs: int,
+    seed: int,
+) -> SpreadCurves:
+    """Return infected nodes through time: observed, in runs of the law, and in its mean field.
+
+    Counted are nodes infected so far; with reinfection those infected at the time.
+    """
+    law = EPIDEMIC_LAWS[rates.law]
+    ends = [(until if until is not None else c.last) - c.time[0] for c in cascades.items]
+    length = float(np.median(ends))
+    times = np.linspace(0.0, length if length > 0.0 else 1.0, _MOMENTS)
+    observed = np.stack([_observed(c, times, reinfection=law.reinfection) for c in cascades.items])
+    chosen = np.unique(
+        np.linspace(0, len(cascades.items) - 1, min(_MOST_STARTS, len(cascades.items))).astype(int)
+    )
+    simulated, fields = [], []
+    share = -(-runs // len(chosen))
+    for k in chosen.tolist():
+        cascade = cascades.items[k]
+        start = seeded_start(equation, graph, cascade.node[cascade.began])
+        result = simulate_epidemic(equation, graph, times, start, runs=share, seed=seed + k)
+        count = result.counts
+        if law.reinfection:
+            simulated.append(count[:, :, law.compartments.index("I")])
+        else:
+            simulated.append(graph.node_count - count[:, :, 0])
+        states = _mean_field(equation, graph, times, start)
+        first = states[:, :, 0].sum(axis=1)
+        fields.append(first if len(equation.variables) == 1 else graph.node_count - first)
+    return SpreadCurves(times, observed, np.concatenate(simulated), np.mean(fields, axis=0))
+
+
+def _observed(cascade: Cascade, times: np.ndarray, *, reinfection: bool) -> np.ndarray:
+    since = times[:, None] + cascade.time[0]
+    infected = cascade.time <= since
+    if reinfection:
+        infected &= cascade.recovery > since
+    return infected.sum(axis=1)
+
+
+def _mean_field(
+    equation: Equation, graph: Graph, times: np.ndarray, start: np.ndarray
+) -> np.ndarray:
+    """Return the states (T, N, D) of the mean-field equation."""
+    import torch
+
+    from graphtide.ode.solve import solve
+
+    with torch.no_grad():
+        solution = solve(
+            equation.compile().on(graph),
+            torch.from_numpy(start),
+            torch.from_numpy(times),
+            relative_tolerance=1e-5,
+            absolute_tolerance=1e-7,
+        )
+    return solution.states.numpy()

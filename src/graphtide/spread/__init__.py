@@ -1,0 +1,1 @@
+"""Spread on a graph, event by event: epidemics, independent cascades, linear thresholds."""
