@@ -114,7 +114,7 @@ def _show(result: Forecast, names: tuple[str, ...], seconds: float, page: Path) 
     horizon = result.windows.horizon
     steps = sorted({1, *(step for step in (3, 6, 12) if step < horizon), horizon})
     table = Table(title="errors on the test windows", title_justify="left", box=None)
-    table.add_column("forecaster", style="bold")
+    table.add_column("forecaster", style="bold", no_wrap=True)
     for name in ("MAE", "RMSE", "MAPE %"):
         table.add_column(name, justify="right")
     words = " / ".join(map(str, steps))

@@ -61,7 +61,7 @@ class Settings:
 
 LEARNED: dict[str, tuple[Builder, Settings]] = {
     "graph_ode_rnn": (GraphOdeRnn, Settings(width=24, epochs=12)),
-    "direct_network": (DirectNetwork, Settings()),
+    "direct_network": (DirectNetwork, Settings(width=128, batch=16)),
     "rnn_gnn": (RecurrentGraphNetwork.of("rnn"), Settings(width=32, epochs=10)),
     "gru_gnn": (RecurrentGraphNetwork.of("gru"), Settings(width=32, epochs=10)),
     "lstm_gnn": (RecurrentGraphNetwork.of("lstm"), Settings(width=32, epochs=10)),

@@ -25,7 +25,7 @@ from graphtide.dynamics.forecast.windows import Windows
 
 __all__ = ["Season"]
 
-_BANDWIDTH = 0.5
+_BANDWIDTH = 0.25
 """b: width of the kernel in units of the mean distance of the cycles that are weighed."""
 _MOST_ALIKE = 16
 """Cycles that are weighed: those with the smallest distances."""

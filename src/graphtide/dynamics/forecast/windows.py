@@ -151,19 +151,19 @@ def regular_times(times: np.ndarray, states: np.ndarray) -> tuple[np.ndarray, np
     """Return equidistant times and their states; rows that are absent between become NaN.
 
     Raises:
-        InputError: there are fewer than two times, or a step is no multiple of the smallest one.
+        InputError: there are fewer than two times, or a step is no multiple of the usual one.
     """
     if len(times) < 2:
         raise InputError(f"a forecast needs regular times; there is only {len(times)}")
     steps = np.diff(times)
-    smallest = float(np.min(steps))
-    multiples = np.round(steps / smallest)
-    wrong = np.flatnonzero(np.abs(steps - multiples * smallest) > 1e-3 * smallest)
+    usual = float(np.median(steps))
+    multiples = np.round(steps / usual)
+    wrong = np.flatnonzero((np.abs(steps - multiples * usual) > 1e-3 * usual) | (multiples < 1))
     if wrong.size or multiples.sum() > 20 * len(times):
         k = int(wrong[0]) if wrong.size else int(np.argmax(steps))
         raise InputError(
             f"times are not regular: time {times[k + 1]:g} follows {times[k]:g}, a step of "
-            f"{steps[k]:g} where others are {smallest:g}; bring the readings to equal steps"
+            f"{steps[k]:g} where the usual one is {usual:g}; bring the readings to equal steps"
         )
     places = np.concatenate([[0], np.cumsum(multiples)]).astype(np.int64)
     full = np.full((int(places[-1]) + 1, *states.shape[1:]), np.nan)
