@@ -139,8 +139,8 @@ def depth() -> list[str]:
         f"{len(rows) - len(worse)} of {len(rows)}"
         + (f" (worse: {', '.join(worse)})" if worse else "")
         + f"; a training step of the continuous flow takes {step:.2f} of zuko's (`flows.py`).",
-        f"Irregular series with {missing} % of readings missing: ODE-RNN errs by {errors[0]} of the "
-        f"spread, a GRU that is told the gaps by {errors[1]} (`recurrent.py`).",
+        f"Irregular series with {missing} % of readings missing: ODE-RNN errs by {errors[0]} of "
+        f"the spread, a GRU that is told the gaps by {errors[1]} (`recurrent.py`).",
     ]
 
 
