@@ -82,7 +82,8 @@ class Truth:
 
     def draw(self, count: int, seed: int) -> np.ndarray:
         """Return sizes: the trajectory at exponential ages."""
-        ages = np.random.default_rng((seed, count)).exponential(size=count)
+        own = sum(self.family.name.encode())  # families do not share their chance
+        ages = np.random.default_rng((seed, count, own)).exponential(size=count)
         return self.family.trajectory(ages, self.values, self.start)
 
 
