@@ -142,11 +142,71 @@ def depth() -> list[str]:
         f"Irregular series with {missing} % of readings missing: ODE-RNN errs by {errors[0]} of "
         f"the spread, a GRU that is told the gaps by {errors[1]} (`recurrent.py`).",
     ]
+def distributions() -> list[str]:
+    """Say what distributions.py found."""
+    content = results("distributions")
+    lines = []
+    cells = content.get("recovery", {})
+    sizes = sorted({int(key.split()[1]) for key in cells})
+    parts = []
+    for size in sizes:
+        mine = [cell for key, cell in cells.items() if key.endswith(f" {size}")]
+        parts.append(f"{100 * mean(c['covered'] for c in mine):.1f} % at {size:,} ({len(mine)})")
+    if parts:
+        lines.append(
+            f"Distributions, {next(iter(cells.values()))['seeds']} seeds of each family: "
+            f"parameters within two standard errors in {', '.join(parts)} samples (families in "
+            "brackets; "
+            "`distributions.py`)."
+        )
+    named = {key.split()[0]: c["right_family"] for key, c in cells.items() if "right_family" in c}
+    if named:
+        low = [f"{name} {100 * share:.0f} %" for name, share in named.items() if share < 0.95]
+        lines.append(
+            f"The right family of {len(named)} is named in {100 * mean(named.values()):.1f} % of "
+            f"samples of 10,000{'; below 95 %: ' + ', '.join(low) if low else ''} "
+            "(`distributions.py`)."
+        )
+    rows = [row for row in content.get("real", {}).values() if "scipy" in row]
+    if rows:
+        better = sum(row["ks"] <= row["scipy"]["ks"] for row in rows)
+        published = "; ".join(
+            f"{name} {row['tail_exponent']:.2f} from {row['x_min']:,.0f} "
+            f"({row['published_exponent']:g} from {row['published_x_min']:,.0f})"
+            for name, row in content["real"].items()
+            if "published_exponent" in row
+        )
+        lines += [
+            f"Distance from {len(rows)} real sets: no larger than the best of ten SciPy families "
+            f"on {better} (`distributions.py`).",
+            f"Exponent and x_min of power-law tails, in brackets as published: {published} "
+            "(`distributions.py`).",
+        ]
+    times = content.get("time", {})
+    ours = {
+        size: [row for key, row in times.items() if key.endswith(f" {size}") and len(row) == 3]
+        for size in (100_000, 1_000_000)
+    }
+    if all(ours.values()):
+        whole, free = (
+            [median(row[key] for row in ours[size]) for size in ours]
+            for key in ("whole_cpu_seconds", "free_curve_cpu_seconds")
+        )
+        peer = times.get("powerlaw 100000", {})
+        stopped = peer.get("stopped_after_seconds")
+        beside = f"; the powerlaw package was stopped after {stopped:.0f} s at 100,000"
+        lines.append(
+            f"Explaining 100,000 / 1,000,000 sizes takes {whole[0]:.1f} / {whole[1]:.1f} CPU "
+            f"seconds, the free curve alone {free[0]:.2f} / {free[1]:.2f}"
+            f"{beside if stopped else ''} (`distributions.py`)."
+        )
+    return lines
 
 
 def section() -> str:
     """Return the section between its marks."""
     lines = [*solvers(), *simulation(), *learning(), *discovery(), *depth()]
+    lines = [*solvers(), *simulation(), *learning(), *discovery(), *distributions()]
     return "\n".join([BEGIN, *(f"- {line}" for line in lines), END])
 
 
