@@ -64,7 +64,15 @@ def spread(
         network = Graph.from_source(graph, directed=directed, seed=seed)
     seen = read_cascades(cascades, network)
     with progress_bar(quiet=json) as progress:
-        result = explain_spread(seen, network, until=until, runs=runs, seed=seed, progress=progress)
+        result = explain_spread(
+            seen,
+            network,
+            until=until,
+            runs=runs,
+            influential=seeds,
+            seed=seed,
+            progress=progress,
+        )
     configuration = {
         **describe_sources(cascades=cascades, graph=graph),
         "directed": directed,
