@@ -250,6 +250,51 @@ def growth() -> list[str]:
         "NetTide from its own curves with 5 % noise: all four parameters within a tenth in "
         f"{shares} % of runs ({names}). Forecasts of the last 30 % of real curves, error in % of "
         f"the law chosen before it ({', '.join(compared)}): {'; '.join(parts)} (`growth.py`)."
+def forecasts() -> list[str]:
+    """Say what traffic.py found."""
+    if not (RESULTS / "traffic.json").is_file():
+        return []
+    content = results("traffic")
+    lines = []
+    for case, runs in content["cases"].items():
+        for found in runs.values():
+            errors, base = found["rmse_mae"], found["baselines"]
+            names = ("last_value", "graph_autoregression", "vector_autoregression")
+            beside = ", ".join(
+                f"{name.replace('_', ' ')} {' / '.join(f'{v:.2f}' for v in last_of(base[name]))}"
+                for name in names
+                if name in base
+            )
+            own = ", ".join(
+                f"{rmse:.2f} / {mae:.2f} over the first {steps}" for steps, (rmse, mae) in
+                errors.items()
+            )  # fmt: skip
+            shares = [100 * share for share in found["coverage"]]
+            lines.append(
+                f"Forecast of {case.replace('_', ' ')} by {found['chosen'][0].replace('_', ' ')}, "
+                f"{found['seeds']} seeds, RMSE / MAE: {own} steps ({beside} over all); 90 % "
+                f"intervals hold {min(shares):.1f}-{max(shares):.1f} % (`traffic.py`)."
+            )
+    return lines
+
+
+def last_of(errors: dict[str, list[float]]) -> list[float]:
+    """Return the errors over the longest horizon."""
+    return errors[max(errors, key=int)]
+
+
+def classification() -> list[str]:
+    """Say what citation.py found."""
+    if not (RESULTS / "citation.json").is_file():
+        return []
+    return [
+        f"{name.capitalize()}, {results('citation')['split']}, {found['seeds']} seeds: "
+        f"{100 * found['accuracy']:.1f} +- {100 * found['accuracy_deviation']:.1f} % of the test "
+        f"nodes right, graph convolutions trained in the same way {100 * found['gcn']:.1f} +- "
+        f"{100 * found['gcn_deviation']:.1f} %, label propagation "
+        f"{100 * found['label_propagation']:.1f} %; {found['cpu_seconds_a_seed']:.0f} CPU seconds a "
+        "seed for both networks (`citation.py`)."
+        for name, found in results("citation")["sets"].items()
     ]
 
 
@@ -265,6 +310,7 @@ def section() -> str:
         *growth(),
         *spread(),
     ]
+    lines = [*solvers(), *simulation(), *learning(), *forecasts(), *classification(), *discovery()]
     return "\n".join([BEGIN, *(f"- {line}" for line in lines), END])
 
 

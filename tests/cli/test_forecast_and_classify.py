@@ -144,7 +144,7 @@ def test_an_interrupted_forecast_goes_on_to_the_same_result(call, tmp_path, monk
     """Interrupt before the last fit; the same command then ends as an undisturbed one does."""
     from graphtide.dynamics.forecast import learned
 
-    line = [*FORECAST, "--model", "direct_network", "--no-recurrent", "--json"]
+    line = [*FORECAST, "--model", "graph_ode_rnn", "--no-recurrent", "--json"]
     whole = json.loads(call(*line)[1])
     real, calls = learned.train, []
 
@@ -159,7 +159,7 @@ def test_an_interrupted_forecast_goes_on_to_the_same_result(call, tmp_path, monk
     code, _, err = call(*line)
     assert code == 130, err
     kept = [entry.name for entry in (tmp_path / "other" / "training").iterdir()]
-    assert kept == ["direct_network_first.safetensors"]
+    assert kept == ["graph_ode_rnn_0_first.safetensors"]
     monkeypatch.setattr(learned, "train", real)
     again = json.loads(call(*line)[1])
     assert again["mae"] == whole["mae"]

@@ -18,10 +18,9 @@ import numpy as np
 
 from graphtide.dynamics.forecast.alignment import align
 from graphtide.dynamics.forecast.baselines import Forecaster, plain_forecasters
-from graphtide.dynamics.forecast.combination import Combination
+from graphtide.dynamics.forecast.combination import Combination, networks_of, trained
 from graphtide.dynamics.forecast.errors import Errors
 from graphtide.dynamics.forecast.intervals import Intervals, coverage
-from graphtide.dynamics.forecast.learned import LearnedForecaster
 from graphtide.dynamics.forecast.windows import Windows, make_windows
 from graphtide.errors import InputError
 from graphtide.graph import Graph
@@ -41,7 +40,7 @@ PLAIN = (
     "vector_autoregression",
 )
 MODELS = ("auto", *NETWORKS, "combination", *PLAIN, *RECURRENT)
-"""What may be asked for; "combination" is the mean of both networks."""
+"""What may be asked for; "combination" is the mean of both kinds of networks."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,13 +186,13 @@ def forecast(
     baselines = [*plain]
     if recurrent or model in RECURRENT:
         baselines += [
-            LearnedForecaster(name, graph, seed=seed, folder=folder, device=device)
+            trained(name, graph, seed=seed, folder=folder, device=device)
             for name in RECURRENT
             if recurrent or name == model
         ]
     names = NETWORKS if model in ("auto", "combination") else (model,)
     networks = [
-        LearnedForecaster(name, graph, seed=seed, folder=folder, device=device)
+        trained(name, graph, seed=seed, folder=folder, device=device)
         for name in names
         if name in NETWORKS
     ]
@@ -334,10 +333,9 @@ def _follow(
     """Let a network report its epochs within its stretch of the bar."""
     if progress is None:
         return
-    members = candidate.members if isinstance(candidate, Combination) else (candidate,)
-    for member in members:
-        if isinstance(member, LearnedForecaster):
-            name = member.name
-            member.progress = lambda share, text, name=name: progress(
-                start + length * share, f"{name}: {text}"
-            )
+    networks = networks_of(candidate)
+    for number, network in enumerate(networks):
+        begin, span = start + length * number / len(networks), length / len(networks)
+        network.progress = lambda share, text, begin=begin, span=span, name=network.name: progress(
+            begin + span * share, f"{name}: {text}"
+        )

@@ -48,6 +48,7 @@ class Settings:
         weight_decay: of the matrices, decoupled (AdamW).
         patience: epochs without improvement on the validation windows after which it stops.
         least_steps: where an epoch has few steps, there are more epochs (up to 100), for so many.
+        members: networks of different seeds whose forecasts are averaged.
     """
 
     width: int = 64
@@ -57,11 +58,12 @@ class Settings:
     weight_decay: float = 1e-3
     patience: int = 8
     least_steps: int = 600
+    members: int = 1
 
 
 LEARNED: dict[str, tuple[Builder, Settings]] = {
     "graph_ode_rnn": (GraphOdeRnn, Settings(width=24, epochs=12)),
-    "direct_network": (DirectNetwork, Settings(width=128, batch=16)),
+    "direct_network": (DirectNetwork, Settings(width=128, batch=16, members=3)),
     "rnn_gnn": (RecurrentGraphNetwork.of("rnn"), Settings(width=32, epochs=10)),
     "gru_gnn": (RecurrentGraphNetwork.of("gru"), Settings(width=32, epochs=10)),
     "lstm_gnn": (RecurrentGraphNetwork.of("lstm"), Settings(width=32, epochs=10)),
@@ -218,7 +220,7 @@ class LearnedForecaster:
             "seed": self.seed,
             **asdict(self._settings()),
         }
-        name = f"{self.name}_{stage}.safetensors"
+        name = f"{self.name}_{self.seed}_{stage}.safetensors"
         return Checkpoint(self.folder / name, identity=identity)
 
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas
 
-from graphtide.dynamics.forecast.combination import Combination
-from graphtide.dynamics.forecast.learned import LearnedForecaster
+from graphtide.dynamics.forecast.combination import networks_of
 from graphtide.run import Run
 from graphtide.trajectory import Trajectory
 
@@ -49,19 +48,17 @@ def save(result: Forecast, run: Run) -> None:
             "upper": result.upper.astype(np.float32),
         },
     )
-    chosen = result.forecaster
-    members = chosen.members if isinstance(chosen, Combination) else (chosen,)
     lines = []
-    for member in members:
-        if isinstance(member, LearnedForecaster):
-            assert member.network is not None  # it was fitted
-            state = member.network.state_dict()
-            run.write_tensors(member.name, {k: v.cpu().numpy() for k, v in state.items()})
-            lines += [
-                {"network": member.name, "fit": stage, **asdict(epoch)}
-                for stage, history in member.histories.items()
-                for epoch in history
-            ]
+    for number, member in enumerate(networks_of(result.forecaster)):
+        assert member.network is not None  # it was fitted
+        state = member.network.state_dict()
+        name = f"network_{number}"
+        run.write_tensors(name, {key: value.cpu().numpy() for key, value in state.items()})
+        lines += [
+            {"file": name, "network": member.name, "fit": stage, **asdict(epoch)}
+            for stage, history in member.histories.items()
+            for epoch in history
+        ]
     if lines:
         run.write_table("training", pandas.DataFrame(lines))
 
