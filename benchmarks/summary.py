@@ -142,6 +142,8 @@ def depth() -> list[str]:
         f"Irregular series with {missing} % of readings missing: ODE-RNN errs by {errors[0]} of "
         f"the spread, a GRU that is told the gaps by {errors[1]} (`recurrent.py`).",
     ]
+
+
 def distributions() -> list[str]:
     """Say what distributions.py found."""
     content = results("distributions")
@@ -201,6 +203,8 @@ def distributions() -> list[str]:
             f"{beside if stopped else ''} (`distributions.py`)."
         )
     return lines
+
+
 def spread() -> list[str]:
     """Say what spread.py found."""
     content = results("spread")
@@ -250,6 +254,9 @@ def growth() -> list[str]:
         "NetTide from its own curves with 5 % noise: all four parameters within a tenth in "
         f"{shares} % of runs ({names}). Forecasts of the last 30 % of real curves, error in % of "
         f"the law chosen before it ({', '.join(compared)}): {'; '.join(parts)} (`growth.py`)."
+    ]
+
+
 def forecasts() -> list[str]:
     """Say what traffic.py found."""
     if not (RESULTS / "traffic.json").is_file():
@@ -292,25 +299,26 @@ def classification() -> list[str]:
         f"{100 * found['accuracy']:.1f} +- {100 * found['accuracy_deviation']:.1f} % of the test "
         f"nodes right, graph convolutions trained in the same way {100 * found['gcn']:.1f} +- "
         f"{100 * found['gcn_deviation']:.1f} %, label propagation "
-        f"{100 * found['label_propagation']:.1f} %; {found['cpu_seconds_a_seed']:.0f} CPU seconds a "
-        "seed for both networks (`citation.py`)."
+        f"{100 * found['label_propagation']:.1f} %; {found['cpu_seconds_a_seed']:.0f} CPU seconds "
+        "a seed for both networks (`citation.py`)."
         for name, found in results("citation")["sets"].items()
     ]
 
 
 def section() -> str:
     """Return the section between its marks."""
-    lines = [*solvers(), *simulation(), *learning(), *discovery(), *depth()]
-    lines = [*solvers(), *simulation(), *learning(), *discovery(), *distributions()]
     lines = [
         *solvers(),
         *simulation(),
+        *depth(),
         *learning(),
+        *forecasts(),
+        *classification(),
         *discovery(),
+        *distributions(),
         *growth(),
         *spread(),
     ]
-    lines = [*solvers(), *simulation(), *learning(), *forecasts(), *classification(), *discovery()]
     return "\n".join([BEGIN, *(f"- {line}" for line in lines), END])
 
 
