@@ -74,7 +74,7 @@ def test_contagion_equals_enumeration(contagion, seeds):
 )
 def test_reverse_reachable_sets_measure_influence(contagion):
     """A set reaches N times the share of reverse-reachable sets that it meets."""
-    count = 20000
+    count = 10000
     offsets, nodes = reverse_reachable(contagion, SMALL, count, np.random.default_rng(0))
     assert (np.diff(offsets) >= 1).all()
     for node in range(SMALL.node_count):
@@ -98,11 +98,11 @@ def test_the_chosen_nodes_are_nearly_the_best():
     contagion = Contagion("independent_cascade", 0.3)
     found = maximise_influence(graph, contagion, 2, seed=0)
     reach = {
-        pair: simulate_contagion(contagion, graph, pair, runs=2000, seed=9).size.mean()
+        pair: simulate_contagion(contagion, graph, pair, runs=1000, seed=9).size.mean()
         for pair in itertools.combinations(range(14), 2)
     }
     mine = reach[tuple(sorted(found.nodes.tolist()))]
-    assert mine >= 0.97 * max(reach.values())
+    assert mine >= 0.95 * max(reach.values())
     assert found.reached[1] == pytest.approx(mine, abs=4 * found.standard_error[1] + 0.15)
     assert (np.diff(found.reached) >= 0).all()
     assert 1 - 1 / np.e - 0.05 <= found.guarantee <= 1.0

@@ -66,7 +66,7 @@ def marginals(name, graph, start, time):
 @pytest.mark.parametrize("name", EPIDEMIC_LAWS)
 def test_every_law_follows_its_master_equation(name):
     """Node by node; 4.5 standard errors of a share over the runs (fixed seed)."""
-    runs = 4000
+    runs = 3000
     law = EPIDEMIC_LAWS[name].equation(**RATES[name])
     times = np.array([0.0, 0.4, 1.5])
     start = seeded_start(law, THREE, [0])
@@ -100,9 +100,9 @@ def test_a_pair_transmits_with_beta_over_beta_plus_gamma(name, weight):
     law = EPIDEMIC_LAWS[name].equation(**RATES[name])
     beta, gamma = weight * RATES[name]["beta"], RATES[name]["gamma"]
     start = seeded_start(law, pair, [0])
-    result = simulate_epidemic(law, pair, np.array([0.0, 1e6]), start, runs=20000, seed=2)
+    result = simulate_epidemic(law, pair, np.array([0.0, 1e6]), start, runs=8000, seed=2)
     exact = beta / (beta + gamma)
-    error = np.sqrt(exact * (1 - exact) / 20000)
+    error = np.sqrt(exact * (1 - exact) / 8000)
     assert abs((result.ever_infected == 2).mean() - exact) < 4 * error
 
 
