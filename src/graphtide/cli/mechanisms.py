@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from graphtide.cli.console import JsonOption, progress_bar, show_metrics
+from graphtide.cli.distilling import distil
 from graphtide.cli.dynamics import DirectedOption, GraphOption, SeedOption, StatesArgument
 from graphtide.cli.inputs import describe_sources
 
@@ -64,3 +65,6 @@ def equation(
         "report": str(page),
     }
     show_metrics(metrics, json=json, title="the law")
+
+
+app.command()(distil)

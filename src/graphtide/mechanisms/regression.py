@@ -41,7 +41,7 @@ from graphtide.mechanisms.selection import Selection, select
 from graphtide.trajectory import Trajectory
 from graphtide.weakform.gram import NodeGram
 
-__all__ = ["discover"]
+__all__ = ["best_library", "discover", "fit_terms"]
 
 FEW_REPETITIONS = 4
 LEAST_NOISE = 1e-3
@@ -84,7 +84,7 @@ def discover(
     samples = _samples(trajectories, graph)
     variables = samples[0].observed.variables
     report(0.1, "searching")
-    candidates, node_grams, supports = _best_library(samples, variables, cast("TermSet", terms))
+    candidates, node_grams, supports = best_library(samples, variables, cast("TermSet", terms))
     sizes = [chosen_size(found) for found in supports]
     for d, size in enumerate(sizes):
         supports[d][size] = simplest(candidates, node_grams[d], supports[d][size])
@@ -99,7 +99,7 @@ def discover(
     report(0.2, "fitting the law to the readings")
     selection = None
     if all(chosen) and all(_noisy(sample) for sample in samples):
-        first = tuple(_fit(samples, d, chosen[d])[0] for d in range(len(variables)))
+        first = tuple(fit_terms(samples, d, chosen[d])[0] for d in range(len(variables)))
         model = Model(variables, tuple(map(tuple, chosen)), first)
         selection = select(samples, candidates, model, inner=inner)
     if selection is not None:
@@ -109,7 +109,7 @@ def discover(
         places = [s.terms for s in supports[0]]
         chosen[0] = refine(samples, 0, candidates, places, places[sizes[0]])
     report(0.4, "estimating errors")
-    fits = [_fit(samples, d, chosen[d]) for d in range(len(variables))]
+    fits = [fit_terms(samples, d, chosen[d]) for d in range(len(variables))]
     residuals = [fit[2] for fit in fits]
     coefficients = [fit[0] for fit in fits]
     if selection is not None:
@@ -208,7 +208,7 @@ def _samples(trajectories: Trajectory | Sequence[Trajectory], graph: Graph | Non
     return samples
 
 
-def _best_library(
+def best_library(
     samples: Sequence[Sample], variables: tuple[str, ...], terms: TermSet
 ) -> tuple[list[Candidate], list[NodeGram], list[list[Support]]]:
     """Search with sums over neighbours and, for one variable, with means; keep the better.
@@ -239,7 +239,7 @@ def _best_library(
     return best
 
 
-def _fit(
+def fit_terms(
     samples: Sequence[Sample], d: int, terms: list[Candidate]
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return the weak form's coefficients, their node-sandwich errors and the log residual."""
