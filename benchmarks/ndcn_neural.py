@@ -175,7 +175,9 @@ def main() -> None:
             continue
         if time.perf_counter() - began > chosen.limit:
             break
-        results[key] = run_case(kind, dynamics, seed, test, model)
+        record = run_case(kind, dynamics, seed, test, model)
+        results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        results[key] = record
         RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
         print(key, json.dumps(results[key]), flush=True)
     print_tables(json.loads(RESULTS.read_text()))

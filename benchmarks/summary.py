@@ -107,6 +107,45 @@ def learning() -> list[str]:
     return lines
 
 
+def neural() -> list[str]:
+    """Say what ndcn_neural.py, distil.py and training_step.py found."""
+    content = results("ndcn_neural")
+    lines = []
+    rows = {k: r for k, r in content.items() if k.startswith("plain:message_passing:")}
+    done = [r for r in rows.values() if "failed" not in r]
+    if done:
+        inner = [r["interpolate"] for r in done]
+        outer = [r["extrapolate"] for r in done]
+        covered = [r[f"coverage_{n}"] for r in done for n in ("interpolation", "extrapolation")]
+        lines.append(
+            f"Neural fields on {len(rows)} of NDCN's settings, one seed each: error of "
+            f"interpolation / extrapolation {median(inner):.2g} / {median(outer):.2g} % (median; "
+            f"worst {max(inner):.2g} / {max(outer):.2g}), {len(rows) - len(done)} failed; "
+            f"intervals of 90 % cover {100 * median(covered):.0f} % (median; "
+            f"{100 * min(covered):.0f}-{100 * max(covered):.0f}); "
+            f"{median(r['cpu_seconds'] for r in done):.0f} CPU seconds a fit (`ndcn_neural.py`)."
+        )
+    laws = results("distil")
+    clean = [r for k, r in laws.items() if k.split(":")[1] == "0"]
+    lines.append(
+        f"Laws read out of neural fields: {sum(r['exact'] for r in clean)} of {len(clean)} systems "
+        "exact, without noise (`distil.py`)."
+    )
+    step = results("training_step")
+    lines.append(
+        f"A training step of NDCN's model takes {step['step']['ratio_to_dense']:.2f} of "
+        f"torchdiffeq's with the dense operator that NDCN uses, "
+        f"{step['step']['ratio_to_sparse']:.2f} with a sparse one (`training_step.py`)."
+    )
+    memory = step.get("memory", {}).get("checkpointed")
+    if memory:
+        lines[-1] = lines[-1].removesuffix(" (`training_step.py`).") + (
+            f"; with checkpoints a step on {memory['nodes']:,} nodes peaks at "
+            f"{memory['peak_gib']:.1f} GiB (`training_step.py`)."
+        )
+    return lines
+
+
 def discovery() -> list[str]:
     """Say what discovery.py found."""
     content = results("discovery")
@@ -312,6 +351,7 @@ def section() -> str:
         *simulation(),
         *depth(),
         *learning(),
+        *neural(),
         *forecasts(),
         *classification(),
         *discovery(),

@@ -142,6 +142,20 @@ def test_a_latent_model_survives_saving_and_its_steps_are_eulers(without):
         torch.testing.assert_close(rolled[-1], made.decoder(hidden) + 1.0)
 
 
+def test_the_chain_of_euler_steps_has_the_gradient_of_the_solver():
+    torch.manual_seed(1)
+    made = LatentDiffusionField(visited(), variables=("x",), hidden=5, step=0.07)
+    times, x = np.array([0.0, 0.1, 0.3, 0.35]), states(GRAPH, variables=1).requires_grad_()
+    wanted = torch.randn(4, 30, 1, generator=torch.Generator().manual_seed(2), dtype=x.dtype)
+    found = []
+    for gradient in ("direct", "checkpointed"):
+        rolled = made.roll_out(GRAPH, times, x, gradient=gradient)
+        loss = (rolled - wanted).square().sum()
+        found.append([rolled, *torch.autograd.grad(loss, [x, *made.parameters()])])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
 def heat(times, start, graph=GRAPH, rate=0.6):
     """Return the exact states of dx/dt = -rate L x."""
     value, vector = np.linalg.eigh(graph.laplacian().toarray())

@@ -164,3 +164,21 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
 def test_numbers_out_of_range_are_refused(options):
     with pytest.raises(InputError):
         follow(line_model(), **options)
+
+
+@pytest.mark.slow
+def test_killed_ten_times_at_random_moments_gives_the_same_weights(tmp_path):
+    network = small_network()
+    model, _ = network.run(None)
+    file, kills = tmp_path / "checkpoint.safetensors", 0
+    while kills < 10:
+        child = subprocess.Popen(
+            [sys.executable, str(SCRIPT), str(file), "adam"], stdout=subprocess.PIPE, text=True
+        )
+        with child:
+            for _ in range(random.randint(1, 4)):
+                child.stdout.readline()
+            child.send_signal(signal.SIGKILL)
+        kills += child.returncode == -signal.SIGKILL
+    resumed, _ = network.run(file)
+    assert same(weights(model), weights(resumed))

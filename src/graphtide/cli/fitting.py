@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +79,14 @@ def fit_states(options: FitOptions, *, json: bool) -> tuple[dict[str, object], b
     settings = _settings(options)
     Run.check_target(options.out)
     configuration = options.configuration()
-    folder = _checkpoints(options, configuration) if settings else None
+    folder = options.out / CHECKPOINTS if settings else None
+    if options.resume:
+        _check_resumable(options, configuration)
+
+    def begin() -> None:
+        if not options.resume:
+            Run.create(options.out, kind="dynamics fit", configuration=configuration)
+
     network = Graph.from_source(options.graph, directed=options.directed, seed=options.seed)
     trajectory = Trajectory.read(options.states, graph=network)
     with progress_bar(quiet=json) as progress:
@@ -107,6 +113,7 @@ def fit_states(options: FitOptions, *, json: bool) -> tuple[dict[str, object], b
                 inputs=None if series is None else Trajectory.read(series, graph=network),
                 seed=options.seed,
                 checkpoints=folder,
+                ready=begin,
                 progress=progress,
             )
     interrupted = bool(result.metrics.get("interrupted", False))
@@ -156,28 +163,21 @@ def _settings(options: FitOptions) -> NeuralSettings | None:
     )
 
 
-def _checkpoints(options: FitOptions, configuration: Mapping[str, object]) -> Path:
-    """Return the folder of checkpoints: emptied, or with ``--resume`` as it was left.
+def _check_resumable(options: FitOptions, configuration: Mapping[str, object]) -> None:
+    """Raise unless the run is an interrupted training of the same options and data.
 
     Raises:
         InputError: there is nothing to resume, or it was begun with other options or data.
     """
     from graphtide.run import Run
 
-    folder = options.out / CHECKPOINTS
-    if options.resume:
-        run = Run.open(options.out, kind="dynamics fit")
-        if not folder.is_dir():
-            raise InputError(f"{options.out} holds no checkpoints: its training was finished")
-        if dict(run.configuration) != dict(configuration):
-            changed = sorted(
-                name
-                for name in {*run.configuration, *configuration}
-                if run.configuration.get(name) != configuration.get(name)
-            )
-            raise InputError(f"{options.out} was begun with another {', '.join(changed)}")
-        return folder
-    run = Run.create(options.out, kind="dynamics fit", configuration=configuration)
-    shutil.rmtree(folder, ignore_errors=True)
-    (run.path / CHECKPOINTS).mkdir()
-    return folder
+    run = Run.open(options.out, kind="dynamics fit")
+    if not (options.out / CHECKPOINTS).is_dir():
+        raise InputError(f"{options.out} holds no checkpoints: its training was finished")
+    changed = sorted(
+        name
+        for name in {*run.configuration, *configuration}
+        if run.configuration.get(name) != configuration.get(name)
+    )
+    if changed:
+        raise InputError(f"{options.out} was begun with another {', '.join(changed)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from graphtide.cli.distilling import distil
 from graphtide.cli.distribution import distribution
 from graphtide.cli.growth import growth
 from graphtide.cli.mechanisms_equation import equation
@@ -23,6 +24,7 @@ def _mechanisms() -> None:
 
 
 app.command()(equation)
+app.command()(distil)
 app.command()(distribution)
 app.command()(growth)
 app.command()(spread)

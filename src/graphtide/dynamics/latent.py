@@ -19,10 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from graphtide.dynamics.euler_chain import euler_chain
 from graphtide.dynamics.visited import Visited
 from graphtide.errors import InputError
 from graphtide.graph import Graph
 from graphtide.ode.solve import Gradient, solve
+from graphtide.sparse import SparseMatrix
 from graphtide.vector_field import RightHandSide
 
 __all__ = ["PARTS", "LatentDiffusionField", "Part"]
@@ -87,8 +89,7 @@ class LatentDiffusionField(nn.Module):
 
     def on(self, graph: Graph) -> RightHandSide:
         """Return the right-hand side of the hidden states on one graph."""
-        kind = "random_walk_laplacian" if graph.directed else "symmetric_laplacian"
-        operator = graph.operator(kind, like=self.visited.low)
+        operator = self._operator(graph)
         spread = "graph" not in self.without
 
         def right_hand_side(time: Tensor, states: Tensor) -> Tensor:
@@ -97,10 +98,18 @@ class LatentDiffusionField(nn.Module):
 
         return right_hand_side
 
+    def _operator(self, graph: Graph) -> SparseMatrix:
+        kind = "random_walk_laplacian" if graph.directed else "symmetric_laplacian"
+        return graph.operator(kind, like=self.visited.low)
+
     def roll_out(
         self, graph: Graph, times: np.ndarray, start: Tensor, *, gradient: Gradient = "direct"
     ) -> Tensor:
-        """Return the states (T, N, D) from ``start`` (N, D) through ``times`` by Euler steps."""
+        """Return the states (T, N, D) from ``start`` (N, D) through ``times`` by Euler steps.
+
+        With the gradient "direct" the whole model is stepped by `euler_chain`, whose gradient is
+        written out by hand; the ablations, and the other gradients, go through `ode.solve`.
+        """
         low, high = self.visited.low, self.visited.high
         half = 0.5 * torch.where(high > low, high - low, torch.ones_like(low))
         middle = 0.5 * (low + high)
@@ -108,6 +117,16 @@ class LatentDiffusionField(nn.Module):
         parameters = [p for p in self.control.parameters() if p.requires_grad]
         if len(times) == 1:
             return (self.decoder(hidden) * half + middle)[None]
+        if (
+            gradient == "direct"
+            and isinstance(self.control, nn.Linear)
+            and "graph" not in self.without
+        ):
+            moments = np.asarray(times, dtype=float).tolist()
+            assert isinstance(self.control, nn.Linear)
+            weight, bias = self.control.weight, self.control.bias
+            states = euler_chain(self._operator(graph), hidden, weight, bias, moments, self.step)
+            return self.decoder(states) * half + middle
         solution = solve(
             self.on(graph),
             hidden,

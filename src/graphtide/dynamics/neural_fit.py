@@ -132,6 +132,7 @@ def fit_neural(
     exact_start: bool = False,
     seed: int = 0,
     checkpoints: Path | None = None,
+    ready: Callable[[], None] | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> Fit:
     """Fit a neural model to trajectories on graphs.
@@ -146,6 +147,7 @@ def fit_neural(
         exact_start: the first states carry no noise although later ones do.
         seed: seed of the split, of all weights and of the order of training.
         checkpoints: folder in which stages are kept while they run, and from which they go on.
+        ready: called once, when the input is found right and before any training.
         progress: told the share done and what is being done.
 
     Raises:
@@ -162,6 +164,8 @@ def fit_neural(
         model = (
             _latent(data, settings) if settings.model in LATENT else _field(data, settings, seed)
         )
+    if ready is not None:
+        ready()
     members: dict[str, np.ndarray] = {}
     if isinstance(model, LatentDiffusionField):
         trained = train_latent(

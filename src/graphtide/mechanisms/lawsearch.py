@@ -29,7 +29,16 @@ from graphtide.mechanisms.search import (
 from graphtide.mechanisms.selection import Selection, select
 from graphtide.weakform.gram import NodeGram
 
-__all__ = ["Found", "WeakFit", "checked_terms", "find_law", "libraries", "noisy", "weak_fit"]
+__all__ = [
+    "Found",
+    "WeakFit",
+    "best_library",
+    "checked_terms",
+    "find_law",
+    "libraries",
+    "noisy",
+    "weak_fit",
+]
 
 LEAST_NOISE = 1e-3
 """Noise, as a share of the spread, from which on a law is fitted to the readings themselves."""
@@ -122,7 +131,7 @@ def find_law(
     """
     samples = list(samples)
     variables = samples[0].observed.variables
-    candidates, node_grams, supports = _best_library(samples, terms, extra)
+    candidates, node_grams, supports = best_library(samples, terms, extra)
     sizes = [chosen_size(found) for found in supports]
     for d, size in enumerate(sizes):
         supports[d][size] = simplest(candidates, node_grams[d], supports[d][size])
@@ -202,7 +211,7 @@ def weak_fit(samples: Sequence[Sample], d: int, terms: Sequence[Candidate]) -> W
     return WeakFit(coefficients, node_sandwich(gram, coefficients), residual)
 
 
-def _best_library(
+def best_library(
     samples: Sequence[Sample], terms: TermSet, extra: Sequence[Candidate]
 ) -> tuple[list[Candidate], list[NodeGram], list[list[Support]]]:
     """Search each library and keep the better.
