@@ -235,7 +235,7 @@ def distributions() -> list[str]:
         )
         peer = times.get("powerlaw 100000", {})
         stopped = peer.get("stopped_after_seconds")
-        beside = f"; the powerlaw package was stopped after {stopped:.0f} s at 100,000"
+        beside = f"; the powerlaw package was stopped after {stopped} s at 100,000"
         lines.append(
             f"Explaining 100,000 / 1,000,000 sizes takes {whole[0]:.1f} / {whole[1]:.1f} CPU "
             f"seconds, the free curve alone {free[0]:.2f} / {free[1]:.2f}"
