@@ -84,6 +84,14 @@ def equation(
         str | None,
         typer.Option(metavar="TAU", help="Let states a time TAU ago act; scan finds TAU."),
     ] = None,
+    symbolic: Annotated[
+        bool,
+        typer.Option(
+            "--symbolic",
+            help="Add candidates found by symbolic regression (the extra `symbolic`), for laws "
+            "that no library holds.",
+        ),
+    ] = False,
     seed: SeedOption = 0,
     directed: DirectedOption = False,
     json: JsonOption = False,
@@ -92,6 +100,7 @@ def equation(
     from graphtide.errors import InputError
     from graphtide.mechanisms.network import infer_network
     from graphtide.mechanisms.regression import discover
+    from graphtide.mechanisms.symbolic import symbolic_terms
     from graphtide.mechanisms.user_terms import read_terms
     from graphtide.report import write_report
     from graphtide.run import Run
@@ -116,6 +125,11 @@ def equation(
                 trajectories, terms=terms, library=further, seed=seed, progress=progress
             )
             graphs = [network.graph]
+        if symbolic:
+            progress(0.0, "symbolic regression")
+            known = {term.text for term in further}
+            found = symbolic_terms(trajectories, graphs, seed=seed)
+            further += [term for term in found if term.text not in known]
         discovery = discover(
             trajectories,
             graphs,
@@ -136,6 +150,7 @@ def equation(
         "robust": robust,
         "infer_graph": infer_graph,
         "delay": delay,
+        "symbolic": symbolic,
         "seed": seed,
     }
     run = Run.create(out, kind="mechanisms equation", configuration=configuration)
