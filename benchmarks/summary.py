@@ -166,8 +166,8 @@ def classification() -> list[str]:
         f"{100 * found['accuracy']:.1f} +- {100 * found['accuracy_deviation']:.1f} % of the test "
         f"nodes right, graph convolutions trained in the same way {100 * found['gcn']:.1f} +- "
         f"{100 * found['gcn_deviation']:.1f} %, label propagation "
-        f"{100 * found['label_propagation']:.1f} %; {found['cpu_seconds_a_seed']:.0f} CPU seconds a "
-        "seed for both networks (`citation.py`)."
+        f"{100 * found['label_propagation']:.1f} %; {found['cpu_seconds_a_seed']:.0f} CPU seconds "
+        "a seed for both networks (`citation.py`)."
         for name, found in results("citation")["sets"].items()
     ]
 
