@@ -14,20 +14,29 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
+import importlib.metadata
 import json
 import platform
 import random
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import EoN
 import networkx
 import numpy as np
 from scipy.stats import ks_2samp
+from sklearn.metrics import average_precision_score
 
 from graphtide.dynamics.simulate import simulate
 from graphtide.graph import Graph
+from graphtide.mechanisms.cascades import Cascade, Cascades
+from graphtide.mechanisms.network_inference import infer_network
+from graphtide.mechanisms.spread_rates import fit_rates
 from graphtide.spread.epidemic import simulate_epidemic
 from graphtide.spread.laws import EPIDEMIC_LAWS, seeded_start
 
@@ -41,7 +50,7 @@ def network(nodes: int) -> tuple[Graph, networkx.Graph]:
     return Graph.from_networkx(graph), graph
 
 
-def seconds_of(call: object, rounds: int) -> list[float]:
+def seconds_of(call: Callable[[int], object], rounds: int) -> list[float]:
     """Return CPU seconds of each call."""
     found = []
     for k in range(rounds):
@@ -51,14 +60,83 @@ def seconds_of(call: object, rounds: int) -> list[float]:
     return found
 
 
-def compilation() -> float:
-    """Return CPU seconds of the first call: compiling, or loading what was compiled before."""
-    graph = Graph.from_source("path:3")
-    law = EPIDEMIC_LAWS["sir"].equation(beta=TAU, gamma=GAMMA)
-    start = seeded_start(law, graph, [0])
-    began = time.process_time()
-    simulate_epidemic(law, graph, np.array([0.0, 9.0]), start, runs=1)
-    return time.process_time() - began
+FIRST_CALL = """
+import time
+import numpy as np
+from graphtide.graph import Graph
+from graphtide.spread.epidemic import simulate_epidemic
+from graphtide.spread.laws import EPIDEMIC_LAWS, seeded_start
+graph = Graph.from_source("path:3")
+law = EPIDEMIC_LAWS["sir"].equation(beta=0.3, gamma=1.0)
+start = seeded_start(law, graph, [0])
+began = time.process_time()
+simulate_epidemic(law, graph, np.array([0.0, 9.0]), start, runs=1)
+print(time.process_time() - began)
+"""
+
+
+def compilation() -> dict[str, float]:
+    """Return CPU seconds of the first call in a fresh process: compiling, and from the cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "NUMBA_CACHE_DIR": folder}
+        seconds = [
+            float(
+                subprocess.run(
+                    [sys.executable, "-c", FIRST_CALL],
+                    env=environment,
+                    check=True,
+                    capture_output=True,
+                    text=True,
+                ).stdout
+            )
+            for _ in range(2)
+        ]
+    return {"compiled": seconds[0], "from_cache": seconds[1]}
+
+
+def inference(counts: tuple[int, ...], repetitions: int) -> dict[str, object]:
+    """Find the rates, and the network of 50 nodes without knowing it, from SIR cascades."""
+    graph = Graph.from_source("barabasi_albert:50:2", seed=0)
+    law = EPIDEMIC_LAWS["sir"].equation(beta=0.5, gamma=0.6)
+    true = graph.adjacency.toarray() > 0
+    apart = ~np.eye(50, dtype=bool)
+    found: dict[str, object] = {"nodes": 50, "directed_edges": graph.edge_count}
+    for count in counts:
+        precision, exact, scores, seconds = [], [], [], []
+        for seed in range(repetitions):
+            seeds = np.random.default_rng(seed + 1000).integers(0, 50, count)
+            items = []
+            for k, node in enumerate(seeds.tolist()):
+                (run,) = simulate_epidemic(
+                    law,
+                    graph,
+                    np.array([0.0, 4.0]),
+                    seeded_start(law, graph, [node]),
+                    runs=1,
+                    seed=(seed, k),
+                    infections=True,
+                ).infections
+                parent = np.full(len(run.node), -1)
+                items.append(Cascade(str(k), run.node, run.time, parent, run.recovery))
+            cascades = Cascades(tuple(items), graph.names, False, True)
+            rates = fit_rates(cascades, graph, until=4.0)
+            assert rates.recovery is not None
+            for rate, value in ((rates.infection, 0.5), (rates.recovery, 0.6)):
+                scores.append(abs(rate.value - value) <= 2.0 * rate.standard_error)
+            began = time.process_time()
+            network = infer_network(cascades, until=4.0)
+            seconds.append(time.process_time() - began)
+            precision.append(average_precision_score(true[apart], network.rates[apart]))
+            kept = network.graph.adjacency.toarray() > 0
+            exact.append(2.0 * (kept & true).sum() / (kept.sum() + true.sum()))
+        found[f"{count} cascades"] = {
+            "rates_within_2_standard_errors": float(np.mean(scores)),
+            "average_precision": float(np.mean(precision)),
+            "f1_of_kept_edges": float(np.mean(exact)),
+            "cpu_seconds": float(np.median(seconds)),
+        }
+    print(json.dumps(found, indent=2), flush=True)
+    return found
 
 
 def speed(nodes: int, rounds: int) -> dict[str, object]:
@@ -157,18 +235,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small sizes, nothing written")
     parser.add_argument("--data", help="not used: every network is generated")
-    quick = parser.parse_args().quick
-    content = {
-        "machine": platform.processor() or platform.machine(),
-        "eon": "2.0",
-        "compilation_cpu_seconds": compilation(),
-        "speed": [speed(n, 3 if quick else 5) for n in ((2000,) if quick else (10_000, 100_000))],
-        "final_sizes": same_distribution(100 if quick else 1000),
-        "mean_field": mean_field_limit((20, 100) if quick else (20, 80, 320, 1280), 64_000),
+    parser.add_argument("--only", help="one part: compilation, speed, final_sizes, ...")
+    options = parser.parse_args()
+    quick = options.quick
+    sizes = (2000,) if quick else (10_000, 100_000)
+    parts: dict[str, Callable[[], object]] = {
+        "compilation_cpu_seconds": compilation,
+        "speed": lambda: [speed(nodes, 3 if quick else 5) for nodes in sizes],
+        "final_sizes": lambda: same_distribution(100 if quick else 1000),
+        "mean_field": lambda: mean_field_limit((20, 100) if quick else (20, 80, 320, 1280), 64_000),
+        "inference": lambda: inference((100,) if quick else (50, 100, 500), 2 if quick else 20),
     }
-    if not quick:
-        previous = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-        RESULTS.write_text(json.dumps({**previous, **content}, indent=2) + "\n")
+    content = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    content |= {"machine": platform.machine(), "eon": importlib.metadata.version("EoN")}
+    for name, part in parts.items():
+        if options.only is None or name.startswith(options.only):
+            content[name] = part()
+            if not quick:
+                RESULTS.write_text(json.dumps(content, indent=2) + "\n")
 
 
 if __name__ == "__main__":

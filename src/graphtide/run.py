@@ -173,7 +173,7 @@ class Run:
         """Write named arrays as ``name.safetensors``."""
         from safetensors.numpy import save
 
-        arrays = {key: np.ascontiguousarray(value) for key, value in tensors.items()}
+        arrays = {key: np.asarray(value, order="C") for key, value in tensors.items()}
         write_bytes(self.path / f"{name}.safetensors", save(arrays))
 
     def read_tensors(self, name: str) -> dict[str, np.ndarray]:

@@ -106,15 +106,18 @@ def outbreaks(call):
 def test_spread_reads_what_the_simulation_wrote(call, tmp_path):
     outbreaks(call)
     arguments = ("mechanisms", "spread", "cascades.csv", "--graph", "barabasi_albert:80:2")
-    code, out, _ = call(*arguments, "--until", "10", "--out", "run", "--json")
+    code, out, _ = call(*arguments, "--until", "10", "--seeds", "2", "--out", "run", "--json")
     assert code == 0
     found = json.loads(out)
     assert found["law"] == "sir"
     for name, true in (("infection", 0.2), ("recovery", 0.5)):
         rate = found["rates"][name]
         assert abs(rate["value"] - true) < 4 * rate["standard_error"]
+    assert len(found["influential_nodes"]) == 2
+    assert found["influence_guarantee"] > 0.58
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "structural virality" in page
+    assert "The most influential nodes" in page
     assert page.count("<figcaption>") >= 3
 
 

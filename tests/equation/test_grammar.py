@@ -285,6 +285,12 @@ def test_names_in_any_script() -> None:
 @pytest.mark.parametrize(
     ("text", "latex"),
     [
+        ("dx/dt = -(a + x)", r"\frac{dx_i}{dt} = -\left(a + x_i\right)"),
+        ("dx/dt = exp(-(a + x))", r"\frac{dx_i}{dt} = e^{-\left(a + x_i\right)}"),
+        (
+            "dx/dt = (1 - x)*sum_j A_ij*x_j",
+            r"\frac{dx_i}{dt} = \left(1 - x_i\right) \sum_j A_{ij} x_j",
+        ),
         (
             "dx/dt = -k*x + sum_j A_ij*(x_j - x_i)",
             r"\frac{dx_i}{dt} = -k x_i + \sum_j A_{ij} \left(x_j - x_i\right)",

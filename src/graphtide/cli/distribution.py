@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from graphtide.cli.console import JsonOption, progress_bar, show_metrics
-from graphtide.cli.dynamics import SeedOption
 from graphtide.cli.inputs import describe_sources
+from graphtide.cli.options import SeedOption
 from graphtide.errors import InputError
 
 __all__ = ["distribution"]

@@ -10,10 +10,10 @@ import typer
 from graphtide.cli.classify import classify
 from graphtide.cli.console import JsonOption, progress_bar, show_metrics
 from graphtide.cli.forecast import forecast
-from graphtide.cli.inputs import describe_sources, parse_assignments
+from graphtide.cli.inputs import parse_assignments
 from graphtide.cli.options import DirectedOption, GraphOption, SeedOption, StatesArgument
 
-__all__ = ["DirectedOption", "GraphOption", "SeedOption", "StatesArgument", "app"]
+__all__ = ["app"]
 
 app = typer.Typer(
     help="Simulate dynamics on a graph, learn them from states, and predict.",
@@ -139,6 +139,13 @@ def fit(
     states: StatesArgument,
     graph: GraphOption,
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder to write.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="closed_form, or a neural model with intervals: message_passing, edge, no_graph, "
+            "latent (NDCN's), latent_no_embedding, latent_no_graph, latent_no_control."
+        ),
+    ] = "closed_form",
     holdout: Annotated[
         str,
         typer.Option(
@@ -147,39 +154,51 @@ def fit(
         ),
     ] = "interpolate=0.2,extrapolate=0.2",
     transform: Annotated[
-        str, typer.Option(help="none, log (states that grow by shares of themselves), or auto.")
+        str,
+        typer.Option(
+            help="Of the closed form: none, log (states that grow by shares of themselves), or "
+            "auto."
+        ),
     ] = "none",
+    loss: Annotated[
+        str, typer.Option(help="Of a neural model: square, l1 or gaussian (noise learned).")
+    ] = "square",
+    warm_start: Annotated[
+        str, typer.Option(help="Of a neural model: weak (least squares) or closed_form.")
+    ] = "weak",
+    ensemble: Annotated[
+        int, typer.Option(min=0, help="Members of a neural model's ensemble, for its intervals.")
+    ] = 8,
+    level: Annotated[
+        float, typer.Option(help="Level of the intervals whose coverage is measured.")
+    ] = 0.9,
+    inputs: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Known inputs u(t), a table like STATES.")
+    ] = None,
+    attributes: Annotated[
+        str, typer.Option(help="Attributes of the graph's nodes that the model sees, by commas.")
+    ] = "",
+    with_time: Annotated[bool, typer.Option("--with-time", help="Let F and G see the time.")] = (
+        False
+    ),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted training in RUN.")
+    ] = False,
     seed: SeedOption = 0,
     directed: DirectedOption = False,
     json: JsonOption = False,
 ) -> None:
     """Learn how the states of nodes change, and test it on times kept from learning."""
-    from graphtide.cli.inputs import parse_holdout
-    from graphtide.dynamics.fit import fit as fit_field
-    from graphtide.graph import Graph
-    from graphtide.report import write_report
-    from graphtide.run import Run
-    from graphtide.trajectory import Trajectory
+    from graphtide.cli.fitting import FitOptions, fit_states
 
-    kept = parse_holdout(holdout)
-    Run.check_target(out)
-    network = Graph.from_source(graph, directed=directed, seed=seed)
-    trajectory = Trajectory.read(states, graph=network)
-    with progress_bar(quiet=json) as progress:
-        result = fit_field(
-            trajectory, network, holdout=kept, transform=transform, seed=seed, progress=progress
-        )
-    configuration = {
-        **describe_sources(states=states, graph=graph),
-        "directed": directed,
-        "holdout": holdout,
-        "transform": transform,
-        "seed": seed,
-    }
-    run = Run.create(out, kind="dynamics fit", configuration=configuration)
-    result.save(run)
-    page = write_report(run)
-    show_metrics({**result.metrics, "report": str(page)}, json=json, title="fit")
+    options = FitOptions(
+        states, graph, out, model, holdout, transform, loss, warm_start, ensemble, level, inputs,
+        attributes, with_time, resume, seed, directed,
+    )  # fmt: skip
+    metrics, interrupted = fit_states(options, json=json)
+    show_metrics(metrics, json=json, title="fit")
+    if interrupted:
+        raise KeyboardInterrupt
 
 
 @app.command()
@@ -200,6 +219,14 @@ def predict(
         str | None,
         typer.Option(metavar="G2", help="Another graph; without it, the run's own."),
     ] = None,
+    level: Annotated[
+        float | None,
+        typer.Option(help="Add intervals of this level, such as 0.9 (neural models)."),
+    ] = None,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Known inputs u(t); without it, the run's own."),
+    ] = None,
     directed: DirectedOption = False,
     seed: SeedOption = 0,
     json: JsonOption = False,
@@ -209,7 +236,16 @@ def predict(
     from graphtide.graph import Graph
 
     network = None if graph is None else Graph.from_source(graph, directed=directed, seed=seed)
-    metrics = predict_states(source, out=out, times=times, start=start, graph=network, seed=seed)
+    metrics = predict_states(
+        source,
+        out=out,
+        times=times,
+        start=start,
+        graph=network,
+        level=level,
+        inputs=inputs,
+        seed=seed,
+    )
     show_metrics(metrics, json=json, title="predict")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphtide.cli.console import JsonOption, progress_bar, show_metrics
-from graphtide.cli.dynamics import SeedOption
+from graphtide.cli.options import SeedOption
 
 if TYPE_CHECKING:
     from graphtide.lessons.lesson import Lesson

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from graphtide.cli.console import JsonOption, progress_bar, show_metrics
-from graphtide.cli.dynamics import DirectedOption, SeedOption
 from graphtide.cli.inputs import describe_sources
+from graphtide.cli.options import DirectedOption, SeedOption
 
 if TYPE_CHECKING:
     from graphtide.graph import Graph
+    from graphtide.mechanisms.known import KnownSeries
     from graphtide.trajectory import Trajectory
 
 __all__ = ["equation"]
@@ -71,6 +72,18 @@ def equation(
             help="The network is unknown: infer it with the law and write edges.csv with scores.",
         ),
     ] = False,
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Known inputs: time,u[,v...] for all nodes, or time,node,u[,v...]; once for all "
+            "tables of states, or once for each.",
+        ),
+    ] = None,
+    delay: Annotated[
+        str | None,
+        typer.Option(metavar="TAU", help="Let states a time TAU ago act; scan finds TAU."),
+    ] = None,
     seed: SeedOption = 0,
     directed: DirectedOption = False,
     json: JsonOption = False,
@@ -85,6 +98,8 @@ def equation(
     from graphtide.trajectory import Trajectory
 
     Run.check_target(out)
+    if infer_graph and (inputs or delay):
+        raise InputError("--infer-graph is not combined with --inputs or --delay")
     if infer_graph and graph:
         raise InputError("--graph and --infer-graph exclude each other")
     if infer_graph:
@@ -108,16 +123,19 @@ def equation(
             library=further,
             node_effects=_effects(node_effects),
             robust=robust,
+            inputs=_inputs(inputs or [], trajectories),
+            delay=_delay(delay),
             seed=seed,
             progress=progress,
         )
     configuration = {
-        **_sources(states, graph or [], library),
+        **_sources(states, graph or [], inputs or [], library),
         "directed": directed,
         "terms": terms,
         "node_effects": node_effects,
         "robust": robust,
         "infer_graph": infer_graph,
+        "delay": delay,
         "seed": seed,
     }
     run = Run.create(out, kind="mechanisms equation", configuration=configuration)
@@ -166,6 +184,44 @@ def _read(
     return read, graphs
 
 
+def _inputs(paths: list[Path], trajectories: list[Trajectory]) -> list[list[KnownSeries]]:
+    """Return the inputs of each trajectory."""
+    from graphtide.errors import InputError
+    from graphtide.mechanisms.known import read_inputs
+
+    if not paths:
+        return []
+    if len(paths) not in (1, len(trajectories)):
+        raise InputError(
+            f"--inputs is given {len(paths)} times for {len(trajectories)} tables of states; once "
+            "for all, or once for each, was expected"
+        )
+    each = paths if len(paths) > 1 else paths * len(trajectories)
+    read = [read_inputs(path, own) for path, own in zip(each, trajectories, strict=True)]
+    names = [[series.name for series in own] for own in read]
+    for path, own in zip(each, names, strict=True):
+        if own != names[0]:
+            raise InputError(f"{path} has the inputs {', '.join(own)}, not {', '.join(names[0])}")
+    return read
+
+
+def _delay(text: str | None) -> float | Literal["scan"] | None:
+    """Return what --delay says."""
+    import math
+
+    from graphtide.errors import InputError
+
+    if text is None or text == "scan":
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise InputError(f"--delay {text}: a positive number or scan was expected")
+    return value
+
+
 def _same_variables(states: list[Path], read: list[Trajectory]) -> None:
     from graphtide.errors import InputError
 
@@ -191,10 +247,12 @@ def _effects(text: str) -> list[str] | Literal["auto"]:
     return parts
 
 
-def _sources(states: list[Path], graph: list[str], library: Path | None) -> dict[str, object]:
+def _sources(
+    states: list[Path], graph: list[str], inputs: list[Path], library: Path | None
+) -> dict[str, object]:
     """Return the sources with their hashes; those given several times as lists."""
     described: dict[str, object] = {}
-    for name, given in (("states", states), ("graph", graph)):
+    for name, given in (("states", states), ("graph", graph), ("inputs", inputs)):
         each = [describe_sources(**{name: source}) for source in given]
         for key in dict.fromkeys(key for part in each for key in part):
             values = [part.get(key) for part in each]

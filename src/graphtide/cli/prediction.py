@@ -20,6 +20,8 @@ def predict_states(
     times: str | None,
     start: Path | None,
     graph: Graph | None,
+    level: float | None,
+    inputs: Path | None,
     seed: int,
 ) -> dict[str, object]:
     """Predict with a run of ``dynamics fit``, or simulate an equation; write the table ``out``.
@@ -30,16 +32,24 @@ def predict_states(
         times: START:STOP:COUNT or a file; None takes the times of the run's data.
         start: file of the states at the first time; None takes the run's own.
         graph: another graph than the run's own.
+        level: of the intervals that are added; None adds none.
+        inputs: file of known inputs; None takes the run's own.
         seed: seed of the catalogue's start, where an equation has no other.
 
     Raises:
-        InputError: the source is neither, or an equation comes without times or without a graph.
+        InputError: the source is neither, or an equation comes without times, without a graph, or
+            with a level or inputs.
     """
     began = time.perf_counter()
     folder = Path(source)
     run = Run.open(folder) if folder.is_dir() else None
     if run is not None and run.kind == "dynamics fit":
-        trajectory, notes = _by_learned_field(run, times=times, start=start, graph=graph)
+        trajectory, notes = _by_learned_field(
+            run, times=times, start=start, graph=graph, level=level, inputs=inputs
+        )
+    elif level is not None or inputs is not None:
+        name = "--level" if level is not None else "--inputs"
+        raise InputError(f"{name} needs a run of a neural model; {source} is none")
     else:
         trajectory, notes = _by_equation(
             source, run=run, times=times, start=start, graph=graph, seed=seed
@@ -55,7 +65,13 @@ def predict_states(
 
 
 def _by_learned_field(
-    run: Run, *, times: str | None, start: Path | None, graph: Graph | None
+    run: Run,
+    *,
+    times: str | None,
+    start: Path | None,
+    graph: Graph | None,
+    level: float | None,
+    inputs: Path | None,
 ) -> tuple[Trajectory, dict[str, object]]:
     from rich.console import Console
 
@@ -68,6 +84,8 @@ def _by_learned_field(
         times=None if times is None else parse_times(times),
         start=None if start is None else read_start(start, network, variables),
         graph=graph,
+        level=level,
+        inputs=None if inputs is None else Trajectory.read(inputs, graph=network),
     )
     if prediction.warning is not None:
         Console(stderr=True, soft_wrap=True).print(
@@ -78,7 +96,12 @@ def _by_learned_field(
         "unseen_pairs_share": prediction.unseen_pairs,
         "warning": prediction.warning,
     }
-    return prediction.trajectory, notes
+    if level is None:
+        return prediction.trajectory, notes
+    assert prediction.half_width is not None  # a level was asked for
+    width = float(2.0 * prediction.half_width.mean())
+    notes = {**notes, "level": level, "mean_interval_width": width}
+    return prediction.with_bounds(), notes
 
 
 def _by_equation(

@@ -36,6 +36,14 @@ def spread(
         float | None,
         typer.Option(help="End of observation; without it, the last event of each cascade."),
     ] = None,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Also choose this many nodes from which the law would reach the most (si without "
+            "recovery reaches all, and sis is taken without reinfection).",
+        ),
+    ] = 0,
     runs: Annotated[int, typer.Option(min=1, help="Stochastic runs of the law found.")] = 100,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")] = 0,
     directed: Annotated[
@@ -56,11 +64,20 @@ def spread(
         network = Graph.from_source(graph, directed=directed, seed=seed)
     seen = read_cascades(cascades, network)
     with progress_bar(quiet=json) as progress:
-        result = explain_spread(seen, network, until=until, runs=runs, seed=seed, progress=progress)
+        result = explain_spread(
+            seen,
+            network,
+            until=until,
+            runs=runs,
+            influential=seeds,
+            seed=seed,
+            progress=progress,
+        )
     configuration = {
         **describe_sources(cascades=cascades, graph=graph),
         "directed": directed,
         "until": until,
+        "seeds": seeds,
         "runs": runs,
         "seed": seed,
     }

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from graphtide.dynamics.families import Coefficients, Family
-from graphtide.dynamics.visited import share_of_unseen_pairs
+from graphtide.dynamics.visited import Visited
 from graphtide.errors import InputError
 from graphtide.graph import Graph, OperatorKind
 from graphtide.vector_field import RightHandSide
@@ -69,12 +69,7 @@ class LearnedField(nn.Module):
         self.self_basis = _Basis(family.self_basis)
         self.receiver_basis = _Basis(family.receiver_basis)
         self.sender_basis = _Basis(family.sender_basis)
-        self.low: Tensor
-        self.high: Tensor
-        self.register_buffer("low", torch.tensor(low))
-        self.register_buffer("high", torch.tensor(high))
-        self.pairs: Tensor
-        self.register_buffer("pairs", torch.tensor(pairs))
+        self.visited = Visited(low, high, pairs)
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -109,33 +104,30 @@ class LearnedField(nn.Module):
         receiver, sender = self.receiver_basis(receiving), self.sender_basis(sending)
         return torch.einsum("ma,mb,abd->md", receiver, sender, self.pair)
 
+    @property
+    def low(self) -> Tensor:
+        """Smallest value seen of each variable (after the transform), shape (D,)."""
+        return self.visited.low
+
+    @property
+    def high(self) -> Tensor:
+        """Largest value seen of each variable (after the transform), shape (D,)."""
+        return self.visited.high
+
     def outside(self, states: np.ndarray) -> float:
         """Return the share of states (..., D) outside the range that was seen."""
-        values = self._transformed(states)
-        low, high = self.low.cpu().numpy(), self.high.cpu().numpy()
-        slack = 1e-3 * (high - low)
-        inside = (values >= low - slack) & (values <= high + slack)
-        return float(1.0 - inside.all(axis=-1).mean())
+        return self.visited.outside(self._transformed(states))
 
     def distance(self, states: Tensor) -> Tensor:
         """Return how far the farthest of states (..., D) is from the range seen, in its widths.
 
         Negative inside; 0-dim.
         """
-        values = states.log() if self.transform == "log" else states
-        size = torch.maximum(self.high.abs(), self.low.abs())
-        width = torch.maximum(self.high - self.low, 1e-6 * size).clamp_min(1e-300)
-        return (torch.maximum(values - self.high, self.low - values) / width).max()
+        return self.visited.distance(states.log() if self.transform == "log" else states)
 
     def unseen_pairs(self, states: np.ndarray, graph: Graph) -> float:
         """Return the share of edges and times of states (T, N, D) whose pair was never seen."""
-        return share_of_unseen_pairs(
-            graph.adjacency,
-            self._transformed(states),
-            self.pairs.cpu().numpy(),
-            self.low.cpu().numpy(),
-            self.high.cpu().numpy(),
-        )
+        return self.visited.unseen_pairs(self._transformed(states), graph)
 
     def _transformed(self, states: np.ndarray) -> np.ndarray:
         if self.transform == "none":
@@ -150,7 +142,7 @@ class LearnedField(nn.Module):
             "pair": self.pair.detach().cpu().numpy(),
             "low": self.low.cpu().numpy(),
             "high": self.high.cpu().numpy(),
-            "pairs": self.pairs.cpu().numpy(),
+            "pairs": self.visited.pairs.cpu().numpy(),
         }
         for part, basis in self._bases().items():
             result[f"{part}.index"] = basis.index

@@ -12,39 +12,37 @@ import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 import pandas
 import torch
 
 from graphtide.dynamics.families import NumericField, families_for
-from graphtide.dynamics.fields import OPERATORS, Coupling, LearnedField, Transform
-from graphtide.dynamics.holdout import (
-    Holdout,
-    last_value,
-    linear_interpolation,
-    linear_trend,
-    relative_error,
+from graphtide.dynamics.fields import Coupling, LearnedField, Transform
+from graphtide.dynamics.holdout import Holdout, relative_error
+from graphtide.dynamics.intervals import Intervals
+from graphtide.dynamics.latent import LatentDiffusionField
+from graphtide.dynamics.prediction import Model, Prediction, integrate, load_field, predict
+from graphtide.dynamics.preparation import (
+    check_trajectories,
+    errors_by_role,
+    roles_of,
+    samples_of,
 )
-from graphtide.dynamics.prediction import Prediction, integrate, load_field, predict
 from graphtide.dynamics.refinement import refine
 from graphtide.dynamics.regression import EXACT, Candidate, Problem, Sample, search
 from graphtide.dynamics.rollout import roll_out
 from graphtide.dynamics.shooting import corrected, independent_share, readings_of, shoot
+from graphtide.dynamics.surroundings import Inputs
 from graphtide.dynamics.visited import visited_pairs
 from graphtide.errors import ComputationError, InputError
 from graphtide.files import write_bytes
 from graphtide.graph import Graph
 from graphtide.run import Run
 from graphtide.trajectory import Trajectory
-from graphtide.weakform.intervals import filled
-from graphtide.weakform.smoothing import smooth
 
 __all__ = ["Fit", "Holdout", "Prediction", "fit", "load_field", "predict"]
 
-NOISE_SHARE = 2e-3
-"""Noise below this share of a variable's mean size counts as none."""
 MISFIT = 1e-3
 """Roll-out error from which on sums over neighbours are doubted, and means tried."""
 SEGMENTS = 40
@@ -58,50 +56,83 @@ class Fit:
     Args:
         field: the vector field.
         metrics: plain figures by name; relative errors over all trajectories.
-        candidates: table family, penalty, unknowns, error, chosen.
+        candidates: table family, penalty, unknowns, error, chosen; None for a neural model.
         graphs: one for each trajectory.
         observed: the trajectories given.
         predicted: the field's roll-outs from the first states, at all observed times.
         roles: role of each time of each trajectory.
+        history: of a neural model: stage, epoch, loss, validation error, learning rate.
+        intervals: of a neural model.
+        spreads: the ensemble's standard deviation, like the predictions.
+        inputs: known inputs of each trajectory.
+        starts: where roll-outs begin, where that is not the first predicted state (a latent model).
     """
 
-    field: LearnedField
+    field: Model
     metrics: dict[str, object]
-    candidates: pandas.DataFrame
+    candidates: pandas.DataFrame | None
     graphs: tuple[Graph, ...]
     observed: tuple[Trajectory, ...]
     predicted: tuple[Trajectory, ...]
     roles: tuple[np.ndarray, ...]
+    history: pandas.DataFrame | None = None
+    intervals: Intervals | None = None
+    spreads: tuple[np.ndarray, ...] = ()
+    inputs: tuple[Inputs | None, ...] = ()
+    starts: tuple[np.ndarray, ...] = ()
 
     def save(self, run: Run) -> None:
         """Write the field, its figures, its tables and the first trajectory into a run."""
         run.write_tensors("model", self.field.tensors())
         run.write_json("model.json", self.field.description())
         run.write_metrics(self.metrics)
-        run.write_table("candidates", self.candidates)
+        if self.candidates is not None:
+            run.write_table("candidates", self.candidates)
+        if self.history is not None:
+            run.write_table("training", self.history)
+        if self.intervals is not None:
+            run.write_tensors("intervals", self.intervals.tensors())
+            half = self.intervals.half_width(self.spreads[0], float(str(self.metrics["level"])))
+            run.write_trajectory("half_width", self.predicted[0].with_states(half))
+        if self.starts:
+            first = self.predicted[0].select(slice(0, 1))
+            run.write_trajectory("start", first.with_states(self.starts[0][None]))
+        given = self.inputs[0] if self.inputs else None
+        if given is not None:
+            series = Trajectory(
+                given.times, given.values, variables=given.names, names=self.graphs[0].names
+            )
+            run.write_trajectory("inputs", series)
         split = pandas.DataFrame({"time": self.observed[0].times, "role": self.roles[0]})
         run.write_table("split", split)
         run.write_graph(self.graphs[0])
         run.write_trajectory("observed", self.observed[0])
         run.write_trajectory("predicted", self.predicted[0])
+        halves = self.halves()
+        if halves is None:
+            return
         buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **self.halves())
+        np.savez(buffer, allow_pickle=False, **halves)
         write_bytes(run.path / "halves.npz", buffer.getvalue())
 
-    def halves(self, points: int = 61) -> dict[str, np.ndarray]:
+    def halves(self, points: int = 61) -> dict[str, np.ndarray] | None:
         """Return F and G of the first variable on a grid of the visited range, for drawing.
 
         The other variables are held in the middle of their ranges; with a logarithmic transform the
-        states are logarithms and F and G are rates of growth.
+        states are logarithms and F and G are rates of growth. None for a latent model, which has
+        neither F nor G.
         """
-        low, high = self.field.low, self.field.high
+        field = self.field
+        if isinstance(field, LatentDiffusionField):
+            return None
+        low, high = field.visited.low, field.visited.high
         grid = torch.lerp(low, high, 0.5).repeat(points, 1)
         grid[:, 0] = torch.linspace(float(low[0]), float(high[0]), points, dtype=low.dtype)
         own = grid.repeat_interleave(points, dim=0)
         other = grid.repeat(points, 1)
         with torch.no_grad():
-            self_value = self.field.self_values(grid)[:, 0]
-            pair_value = self.field.pair_values(own, other)[:, 0].reshape(points, points)
+            self_value = field.self_values(grid)[:, 0]
+            pair_value = field.pair_values(own, other)[:, 0].reshape(points, points)
         return {
             "self_state": grid[:, 0].numpy(),
             "self_value": self_value.numpy(),
@@ -149,9 +180,9 @@ def fit(
     clock = _Clock()
     observed = (trajectory,) if isinstance(trajectory, Trajectory) else tuple(trajectory)
     graphs = (graph,) * len(observed) if isinstance(graph, Graph) else tuple(graph)
-    _check(observed, graphs)
+    check_trajectories(observed, graphs)
     chosen = Holdout() if holdout is None else holdout
-    roles = tuple(_roles(chosen, t, seed) for t in observed)
+    roles = tuple(roles_of(chosen, t, seed) for t in observed)
     training = [t.select(r == "train") for t, r in zip(observed, roles, strict=True)]
     kept = _transform(transform, training, graphs, exact_start, seed)
     coupling, problem, candidates, winner = _learn_coupling(
@@ -164,7 +195,7 @@ def fit(
         for t, g, s in zip(observed, graphs, problem.samples, strict=True)
     )
     metrics: dict[str, object] = {
-        **_errors(observed, predicted, roles),
+        **errors_by_role(observed, predicted, roles),
         "family": winner.family.name,
         "unknowns": winner.coefficients.size,
         "coupling": coupling,
@@ -248,7 +279,7 @@ def _learn(
     coupling: Coupling = "sum",
 ) -> tuple[Problem, list[Candidate], Candidate]:
     """Return the problem, the candidates (best first) and the one kept."""
-    samples, noise = _samples(training, graphs, transform, exact_start, coupling)
+    samples, noise = samples_of(training, graphs, exact_start, coupling, transform=transform)
     problem = Problem(tuple(samples), noise, seed)
 
     def part(begin: float, end: float) -> Callable[[float, str], None]:
@@ -341,75 +372,6 @@ def _stays(candidate: Candidate, problem: Problem) -> bool:
     return True
 
 
-def _samples(
-    training: Sequence[Trajectory],
-    graphs: Sequence[Graph],
-    transform: Transform,
-    exact_start: bool,
-    coupling: Coupling,
-) -> tuple[list[Sample], np.ndarray]:
-    """Return the samples and the noise of each variable (zero where there is none to speak of)."""
-    readings = [_transformed(t.states, transform) for t in training]
-    pooled = np.concatenate([r.reshape(-1, r.shape[2]) for r in readings])
-    size = np.nanmean(np.abs(pooled), axis=0)
-    rough = np.mean(
-        [_roughness(t.times, r) for t, r in zip(training, readings, strict=True)], axis=0
-    )
-    noisy = bool((rough > NOISE_SHARE * size).any())
-    noise = np.zeros(len(size))
-    samples = []
-    for t, r, g in zip(training, readings, graphs, strict=True):
-        states = filled(t.times, r)
-        if noisy:
-            edges = [0, *_jumps(states, rough), len(t.times)]
-            for begin, end in pairwise(edges):
-                if end - begin >= 8:
-                    smoothed = smooth(t.times[begin:end], r[begin:end])
-                    noise = np.maximum(noise, smoothed.noise_sd)
-                    first = begin + 1 if exact_start and begin == 0 else begin
-                    smooth_states = filled(t.times[begin:end], smoothed.states)
-                    states[first:end] = smooth_states[first - begin :]
-        samples.append(Sample(g.matrix(OPERATORS[coupling]), t.times, states, r, states[0]))
-    return samples, noise
-
-
-def _jumps(states: np.ndarray, noise: np.ndarray) -> list[int]:
-    """Return the first times after changes that the times do not resolve; smoothing stops there.
-
-    Such a change takes a state from one time to the next through more than a quarter of its
-    variable's range and more than eight times the noise.
-    """
-    least = np.maximum(0.25 * np.ptp(states, axis=(0, 1)), 8.0 * noise) + 1e-300
-    jump = (np.abs(np.diff(states, axis=0)) / least).max(axis=(1, 2)) > 1.0
-    return [int(place) + 1 for place in np.flatnonzero(jump)]
-
-
-def _roughness(times: np.ndarray, states: np.ndarray) -> np.ndarray:
-    """Return the spread of readings about the cubic through their neighbours, shape (D,).
-
-    For readings with independent noise this is its standard deviation; for smooth series it is the
-    (much smaller) error of interpolation. The median over times keeps fast beginnings out of it.
-    """
-    count = len(times)
-    if count < 6:
-        return np.zeros(states.shape[2])
-    spread = []
-    for k in range(2, count - 2):
-        place = np.array([k - 2, k - 1, k + 1, k + 2])
-        others = times[place]
-        weight = np.array(
-            [
-                np.prod((times[k] - np.delete(others, m)) / (others[m] - np.delete(others, m)))
-                for m in range(4)
-            ]
-        )
-        left = states[k] - np.einsum("m,mnd->nd", weight, states[place])
-        if np.isnan(left).all(axis=0).any():
-            continue
-        spread.append(np.sqrt(np.nanmean(left**2, axis=0) / (1.0 + (weight**2).sum())))
-    return np.median(np.array(spread), axis=0) if spread else np.zeros(states.shape[2])
-
-
 def _transform(
     wanted: Transform | str,
     training: Sequence[Trajectory],
@@ -458,84 +420,6 @@ def _forecast_error(
     return float(np.mean(errors))
 
 
-def _transformed(states: np.ndarray, transform: Transform) -> np.ndarray:
-    return np.log(states) if transform == "log" else np.array(states)
-
-
 def _start(trajectory: Trajectory, sample: Sample, transform: Transform) -> np.ndarray:
     del trajectory
     return np.exp(sample.start) if transform == "log" else sample.start
-
-
-def _roles(holdout: Holdout | np.ndarray, trajectory: Trajectory, seed: int) -> np.ndarray:
-    count = len(trajectory.times)
-    if isinstance(holdout, Holdout):
-        return holdout.roles(count, seed=seed)
-    roles = np.asarray(holdout, dtype="<U11")
-    if roles.shape != (count,) or not set(roles) <= {"train", "interpolate", "extrapolate"}:
-        raise InputError(
-            f"roles must be {count} words train, interpolate or extrapolate, one for each time"
-        )
-    if roles[0] != "train" or (roles == "train").sum() < 4:
-        raise InputError("the first time and three more at least must be of role train")
-    return roles
-
-
-def _check(observed: Sequence[Trajectory], graphs: Sequence[Graph]) -> None:
-    if not observed:
-        raise InputError("no trajectory was given")
-    if len(graphs) != len(observed):
-        raise InputError(f"{len(observed)} trajectories came with {len(graphs)} graphs")
-    for number, (t, g) in enumerate(zip(observed, graphs, strict=True)):
-        where = f"trajectory {number + 1}: " if len(observed) > 1 else ""
-        if t.variables != observed[0].variables:
-            raise InputError(f"{where}its variables are {t.variables}, not {observed[0].variables}")
-        if t.names != g.names:
-            raise InputError(
-                f"{where}its {len(t.names)} nodes are not the graph's {g.node_count} in the same "
-                "order; Trajectory.with_graph brings them into it"
-            )
-        unseen = np.flatnonzero(~np.all(t.mask.any(axis=0), axis=-1))
-        if unseen.size:
-            raise InputError(
-                f"{where}node '{t.names[unseen[0]]}' has no reading ({unseen.size} such nodes of "
-                f"{len(t.names)}); a field needs the states of all nodes, because their neighbours "
-                "feel them: leave these nodes out of the graph"
-            )
-
-
-def _errors(
-    observed: Sequence[Trajectory],
-    predicted: Sequence[Trajectory],
-    roles: Sequence[np.ndarray],
-) -> dict[str, object]:
-    """Return the relative errors by role, of the field and of the plain methods."""
-    truth: dict[str, list[np.ndarray]] = {}
-    guess: dict[str, list[np.ndarray]] = {}
-    for t, p, r in zip(observed, predicted, roles, strict=True):
-        train = r == "train"
-        methods = {
-            "relative_error_train": ("train", p.states),
-            "relative_error_interpolation": ("interpolate", p.states),
-            "relative_error_extrapolation": ("extrapolate", p.states),
-        }
-        plain = {
-            "linear_interpolation_relative_error_interpolation": (
-                "interpolate",
-                linear_interpolation,
-            ),
-            "last_value_relative_error_extrapolation": ("extrapolate", last_value),
-            "linear_trend_relative_error_extrapolation": ("extrapolate", linear_trend),
-        }
-        for name, (role, states) in methods.items():
-            truth.setdefault(name, []).append(t.states[r == role].ravel())
-            guess.setdefault(name, []).append(states[r == role].ravel())
-        for name, (role, method) in plain.items():
-            states = method(t.times[train], t.states[train], t.times[r == role])
-            truth.setdefault(name, []).append(t.states[r == role].ravel())
-            guess.setdefault(name, []).append(states.ravel())
-    errors: dict[str, object] = {}
-    for name, parts in truth.items():
-        error = relative_error(np.concatenate(guess[name]), np.concatenate(parts))
-        errors[name] = None if np.isnan(error) else error
-    return errors

@@ -10,14 +10,62 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+import torch
 from scipy.sparse import csr_array
+from torch import Tensor, nn
 
-__all__ = ["share_of_unseen_pairs", "visited_pairs"]
+from graphtide.graph import Graph
+
+__all__ = ["Visited", "share_of_unseen_pairs", "visited_pairs"]
 
 CELLS = 12
 """Cells along each axis of the square of pairs."""
 MOST_PAIRS = 4_000_000
 """Pairs looked at; of longer trajectories only some times are."""
+
+
+class Visited(nn.Module):
+    """The range and the pairs of states that a field was learned on, saved with it.
+
+    Args:
+        low: smallest value seen of each variable, shape (D,).
+        high: largest value seen.
+        pairs: cells of pairs that were seen, shape (D, C, C), from :func:`visited_pairs`.
+    """
+
+    def __init__(self, low: np.ndarray, high: np.ndarray, pairs: np.ndarray) -> None:
+        super().__init__()
+        self.low: Tensor
+        self.high: Tensor
+        self.pairs: Tensor
+        for name, value in (("low", low), ("high", high), ("pairs", pairs)):
+            self.register_buffer(name, torch.tensor(value))
+
+    def outside(self, states: np.ndarray) -> float:
+        """Return the share of states (..., D) outside the range that was seen."""
+        low, high = self.low.cpu().numpy(), self.high.cpu().numpy()
+        slack = 1e-3 * (high - low)
+        inside = (states >= low - slack) & (states <= high + slack)
+        return float(1.0 - inside.all(axis=-1).mean())
+
+    def distance(self, states: Tensor) -> Tensor:
+        """Return how far the farthest of states (..., D) is from the range seen, in its widths.
+
+        Negative inside; 0-dim.
+        """
+        size = torch.maximum(self.high.abs(), self.low.abs())
+        width = torch.maximum(self.high - self.low, 1e-6 * size).clamp_min(1e-300)
+        return (torch.maximum(states - self.high, self.low - states) / width).max()
+
+    def unseen_pairs(self, states: np.ndarray, graph: Graph) -> float:
+        """Return the share of edges and times of states (T, N, D) whose pair was never seen."""
+        return share_of_unseen_pairs(
+            graph.adjacency,
+            states,
+            self.pairs.cpu().numpy(),
+            self.low.cpu().numpy(),
+            self.high.cpu().numpy(),
+        )
 
 
 def visited_pairs(

@@ -208,6 +208,8 @@ def _product_latex(factors: tuple[Expression, ...]) -> str:
         sign, upper = "-", [Number(-upper[0].value), *upper[1:]]
         upper = upper[1:] if upper[0] == ONE else upper
     text = _joined_latex(upper)
+    if len(upper) == 1 and isinstance(upper[0], Sum) and not lower and (sign or sums):
+        text = _bracketed(text)
     if lower:
         text = f"\\frac{{{text or '1'}}}{{{_joined_latex(lower)}}}"
     tail = [expression_latex(s) if s is sums[-1] else _bracketed(expression_latex(s)) for s in sums]

@@ -71,7 +71,7 @@ def roll_out(
     held = np.ones(len(first), dtype=bool)
     held[sample.usable] = False
     first = np.where(np.isnan(first), 0.0, first)  # nodes that no driven node reads
-    rhs = equation.compile().on(sample.graph)
+    rhs = _right_hand_side(equation, sample)
     if held.any():
         rhs = _held(rhs, sample, held)
     with torch.no_grad():
@@ -90,6 +90,23 @@ def roll_out(
     states = solution.states.numpy().copy()
     states[:, held] = np.nan
     return states
+
+
+def _right_hand_side(equation: Equation, sample: Sample) -> RightHandSide:
+    """Return the law on the sample's graph, known series filled in at every time."""
+    if not sample.known:
+        return equation.compile().on(sample.graph)
+    heads = "".join(f", d{series.name}/dt = 0" for series in sample.known)
+    whole = Equation.parse(equation.text(values=True) + heads).compile().on(sample.graph)
+    count, variables = sample.graph.node_count, len(equation.variables)
+
+    def rates(time: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        moment = np.array([float(time)])
+        known = np.stack([series.at(moment, count)[0] for series in sample.known], axis=1)
+        joined = torch.cat([states, torch.as_tensor(known, dtype=states.dtype)], dim=1)
+        return whole(time, joined)[:, :variables]
+
+    return rates
 
 
 def _held(rhs: RightHandSide, sample: Sample, held: np.ndarray) -> RightHandSide:

@@ -87,7 +87,8 @@ def find_shared_law(
     plain = Departures(
         found, node_fits(samples, found.model), False, tuple(c.text for c in given), ()
     )
-    if not (robust == "on" or _unsatisfying(samples, plain)):
+    judged = not any(sample.known for sample in samples)
+    if not judged or not (robust == "on" or _unsatisfying(samples, plain)):
         return plain
     best = plain
     if robust != "off":

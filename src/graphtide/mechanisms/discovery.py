@@ -10,6 +10,7 @@ import pandas
 
 from graphtide.equation import Equation
 from graphtide.mechanisms.candidates import Candidate
+from graphtide.mechanisms.delays import Delay
 from graphtide.mechanisms.effects import NodeEffects
 from graphtide.mechanisms.following import NodeFit
 from graphtide.mechanisms.rows import Sample
@@ -80,6 +81,7 @@ class Discovery:
         robust: whether the law was learned only on nodes that follow it.
         suspects: the nodes that do not follow, worst first.
         node_effects: coefficients that differ from node to node; None where there are none.
+        delay: how the delay was found; None where none was asked for.
         residuals: what the law leaves by node, by time and by state (tables by name).
         suggested_effects: texts of node effects that would explain the nodes that do not follow.
     """
@@ -98,6 +100,7 @@ class Discovery:
     suspects: tuple[SuspectNode, ...] = ()
     node_effects: NodeEffects | None = None
     suggested_effects: tuple[str, ...] = ()
+    delay: Delay | None = None
     residuals: Mapping[str, pandas.DataFrame] = field(default_factory=dict)
 
     def with_notes(self, notes: list[str]) -> Discovery:
@@ -130,6 +133,8 @@ class Discovery:
             "robust": self.robust,
             "nodes_that_do_not_follow": [sample.observed.names[s.node] for s in self.suspects],
             "node_effects": list(self.node_effects.terms) if self.node_effects else [],
+            "inputs": [series.name for series in sample.known if not series.delay],
+            "delay": self.delay.delay if self.delay is not None else None,
             "rivals": {law.variable: [self.text_of(r) for r in law.rivals] for law in self.laws},
             "seconds": self.seconds,
         }
@@ -213,6 +218,9 @@ class Discovery:
             run.write_table("suspects", suspects_table(self.suspects, names))
         if self.node_effects is not None:
             run.write_table("node_effects", self.node_effects.table(names))
+        if self.delay is not None and self.delay.profile:
+            profile = pandas.DataFrame(self.delay.profile, columns=["delay", "score"])
+            run.write_table("delays", profile.sort_values("delay"))
         for name, table in self.residuals.items():
             run.write_table(name, table)
         run.write_json("notes.json", list(self.notes))

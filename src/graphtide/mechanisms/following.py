@@ -77,6 +77,9 @@ def weak_shares(sample: Sample, model: Model) -> np.ndarray:
 
 def _node_fit(sample: Sample, model: Model) -> NodeFit:
     unexplained = weak_shares(sample, model)
+    if sample.known:  # no path is fitted where known series act, so no node is judged by its own
+        every = np.ones(len(sample.usable), dtype=bool)
+        return NodeFit(sample.usable, np.full(unexplained.shape, np.nan), unexplained, every, every)
     if not noisy(sample):
         misfit = np.full(unexplained.shape, np.nan)
         # The nodes that follow best tell how exact the quadrature is.

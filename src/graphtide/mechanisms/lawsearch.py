@@ -133,6 +133,8 @@ def find_law(
     near = [
         tuple(rivals(*node_grams[d].total(), supports[d][sizes[d]])) for d in range(len(variables))
     ]
+    # A path is fitted to laws of the states alone; known series stay with the weak form.
+    quick = quick or any(sample.known for sample in samples)
     inner = terms == "all" and len(variables) == 1 and not quick
     selection = None
     if not quick and all(chosen) and all(noisy(sample) for sample in samples):

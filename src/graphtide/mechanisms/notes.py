@@ -75,6 +75,21 @@ def reader_notes(discovery: Discovery) -> list[str]:
                 "be told apart."
             )
     notes += _departures(discovery)
+    delay = discovery.delay
+    if delay is not None and delay.delay:
+        notes.append(
+            f"Names that end in _lag are states {delay.delay:.4g} ago; in the law's own roll-out "
+            "they are taken from the smoothed readings."
+        )
+    elif delay is not None:
+        notes.append(
+            "No delay up to a third of the series leaves so much less that it is taken in."
+        )
+    if any(series.name for series in sample.known):
+        notes.append(
+            "With inputs or delays the law is that of the weak form, and nodes are not judged one "
+            "by one."
+        )
     judged = len(discovery.node_fits[0].nodes) if discovery.node_fits else len(sample.usable)
     hidden = len(sample.observed.names) - judged
     if hidden:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal, cast, get_args
 
 import numpy as np
@@ -22,10 +23,12 @@ from graphtide.errors import InputError
 from graphtide.graph import Graph
 from graphtide.mechanisms.bootstrap import Bootstrap, bootstrap, node_sandwich, roll_out
 from graphtide.mechanisms.candidates import Candidate, TermSet
+from graphtide.mechanisms.delays import with_delay
 from graphtide.mechanisms.departures import RobustMode, find_shared_law
 from graphtide.mechanisms.discovery import Discovery, FoundTerm, Law
 from graphtide.mechanisms.effects import NodeEffects, node_effects_of, with_attributes
 from graphtide.mechanisms.following import NodeFit
+from graphtide.mechanisms.known import KnownSeries, delayed_terms, input_terms
 from graphtide.mechanisms.lawsearch import Found, checked_terms, noisy
 from graphtide.mechanisms.notes import reader_notes
 from graphtide.mechanisms.quasilinear import Model
@@ -52,6 +55,8 @@ def discover(
     library: Sequence[Candidate] = (),
     node_effects: Sequence[str] | Literal["auto"] = "auto",
     robust: RobustMode | str = "auto",
+    inputs: Sequence[Sequence[KnownSeries]] = (),
+    delay: float | Literal["scan"] | None = None,
     seed: int = 0,
     repetitions: int = 20,
     inclusion_repetitions: int = 8,
@@ -69,6 +74,9 @@ def discover(
             "x"; "auto" takes them in where nothing else explains the nodes, an empty sequence none.
         robust: "on" learns on the nodes that follow one law and names the others; "auto" does so
             where the plain law leaves more nodes unexplained than chance does; or "off".
+        inputs: for each trajectory known series u(t), which may drive every variable, as
+            :func:`~graphtide.mechanisms.known.read_inputs` reads them.
+        delay: the states a time tau ago may act too; "scan" finds tau.
         seed: seed of the bootstrap's noise and of random starts.
         repetitions: bootstrap fits for bias and standard errors where the law is not fitted to the
             readings themselves; 0 leaves the bias in and takes the standard errors from the
@@ -89,6 +97,20 @@ def discover(
         raise InputError(f"robust '{robust}' is unknown; auto, on or off was expected")
     samples = _samples(trajectories, graph)
     variables = samples[0].observed.variables
+    library = list(library)
+    if inputs:
+        if len(inputs) != len(samples):
+            raise InputError(
+                f"inputs are given for {len(inputs)} of {len(samples)} trajectories; for each was "
+                "expected"
+            )
+        samples = [replace(s, known=tuple(own)) for s, own in zip(samples, inputs, strict=True)]
+        library += input_terms(variables, [series.name for series in inputs[0]])
+    lag = None
+    if delay is not None:
+        lag = with_delay(samples, terms, library, None if delay == "scan" else delay, report)
+        samples = lag.samples
+        library += delayed_terms(variables) if lag.delay else []
     report(0.1, "searching")
     departures = find_shared_law(
         samples,
@@ -140,6 +162,7 @@ def discover(
         suspects=tuple(suspect_nodes(samples, departures.fits, model)),
         node_effects=effects,
         suggested_effects=departures.suggested,
+        delay=lag,
         residuals=_residuals(samples[0], departures.fits[0], learned[0], model),
     )
     return result.with_notes(reader_notes(result))

@@ -10,6 +10,7 @@ import numpy as np
 from graphtide.errors import InputError
 from graphtide.graph import Graph
 from graphtide.mechanisms.candidates import Candidate, evaluate
+from graphtide.mechanisms.known import KnownSeries
 from graphtide.trajectory import Trajectory
 from graphtide.weakform.gram import NodeGram, node_gram
 from graphtide.weakform.smoothing import Smoothed, smooth
@@ -34,6 +35,7 @@ class Sample:
             states.
         effects: terms whose coefficients differ from node to node; they are projected out of every
             node's rows (Frisch and Waugh, Econometrica 1, 1933).
+        known: series that are known beside the states: inputs and delayed states.
     """
 
     graph: Graph
@@ -43,10 +45,14 @@ class Sample:
     tests: TestFunctions
     usable: np.ndarray
     effects: tuple[Candidate, ...] = ()
+    known: tuple[KnownSeries, ...] = ()
 
     def states(self) -> dict[str, np.ndarray]:
-        """Return each variable's series on the grid, shape (M, N)."""
-        return {name: self.grid[:, :, d] for d, name in enumerate(self.observed.variables)}
+        """Return each variable's and each known series on the grid, shape (M, N)."""
+        result = {name: self.grid[:, :, d] for d, name in enumerate(self.observed.variables)}
+        for series in self.known:
+            result[series.name] = series.at(self.tests.times, self.grid.shape[1])
+        return result
 
     def left(self, d: int) -> np.ndarray:
         """Return the left-hand sides of variable d, shape (W, usable nodes)."""
@@ -70,7 +76,7 @@ class Sample:
     def with_states(self, states: np.ndarray) -> Sample:
         """Return the sample of other readings (T, N, D), for the same nodes and effects."""
         again = prepare(self.observed.with_states(states), self.graph)
-        return replace(again, usable=self.usable, effects=self.effects)
+        return replace(again, usable=self.usable, effects=self.effects, known=self.known)
 
     def with_nodes(self, nodes: np.ndarray) -> Sample:
         """Return the sample that learns on some of its usable nodes only (numbers of nodes)."""

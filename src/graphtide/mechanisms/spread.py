@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from graphtide.equation import Equation, Parameter
+from graphtide.errors import InputError
 from graphtide.graph import Graph
 from graphtide.mechanisms.cascade_shapes import cluster_shapes, likely_parents, shapes_table
 from graphtide.mechanisms.cascades import Cascade, Cascades
+from graphtide.mechanisms.influence import Influence, maximise_influence
 from graphtide.mechanisms.network_inference import InferredNetwork, infer_network
 from graphtide.mechanisms.spread_rates import SpreadRates, fit_rates
 from graphtide.mechanisms.spread_result import SpreadCurves, SpreadResult, spread_notes
+from graphtide.spread.contagion import Contagion
 from graphtide.spread.epidemic import simulate_epidemic
 from graphtide.spread.laws import EPIDEMIC_LAWS, seeded_start
 
@@ -29,20 +31,13 @@ _MOMENTS = 61
 _MOST_STARTS = 20
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Start:
-    """Beginnings of one cascade, on the clock that starts with it."""
-
-    state: np.ndarray
-    runs: int
-
-
 def explain_spread(
     cascades: Cascades,
     graph: Graph | None = None,
     *,
     until: float | None = None,
     runs: int = 100,
+    influential: int = 0,
     seed: int = 0,
     progress: Callable[[float, str], None] | None = None,
 ) -> SpreadResult:
@@ -53,11 +48,13 @@ def explain_spread(
         graph: the network; None infers it from the cascades.
         until: end of observation of every cascade; None for each one's last event.
         runs: stochastic runs of the law found.
-        seed: of the runs and of the clusters.
+        influential: number of nodes to choose from which the law would reach the most; 0 for none.
+        seed: of the runs, of the clusters and of the choice.
         progress: called with a share and a text.
 
     Raises:
-        InputError: as :func:`fit_rates` and :func:`infer_network`.
+        InputError: as :func:`fit_rates` and :func:`infer_network`; or more nodes are to be chosen
+            than there are, or the law knows no recovery and reaches all from anywhere.
         ComputationError: the mean field could not be integrated.
     """
     began = time.perf_counter()
@@ -75,6 +72,7 @@ def explain_spread(
     shapes = shapes_table(cascades, [parents for parents, _ in traced])
     shapes["pattern"] = cluster_shapes(shapes, seed=seed)
     equation = _equation(rates)
+    influence = _influence(graph, rates, influential, seed) if influential else None
     tell(0.6, "running the law")
     curves = _curves(cascades, graph, equation, rates, until, runs, seed)
     return SpreadResult(
@@ -86,9 +84,20 @@ def explain_spread(
         tuple(traced),
         shapes,
         curves,
+        influence,
         tuple(spread_notes(cascades, rates, inferred, traced, shapes)),
         time.perf_counter() - began,
     )
+
+
+def _influence(graph: Graph, rates: SpreadRates, count: int, seed: int) -> Influence:
+    if rates.recovery is None or rates.recovery.value == 0.0:
+        raise InputError(
+            "no recovery was seen, so every node reaches all that it is joined to in the end; "
+            "choosing the most influential ones (--seeds) needs recoveries"
+        )
+    ratio = rates.infection.value / rates.recovery.value
+    return maximise_influence(graph, Contagion("sir", ratio), count, seed=seed)
 
 
 def _equation(rates: SpreadRates) -> Equation:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from graphtide.equation import Equation
     from graphtide.graph import Graph
     from graphtide.mechanisms.cascades import Cascades
+    from graphtide.mechanisms.influence import Influence
     from graphtide.mechanisms.network_inference import InferredNetwork
     from graphtide.mechanisms.spread_rates import Rate, SpreadRates
     from graphtide.run import Run
@@ -65,6 +66,7 @@ class SpreadResult:
         traced: for each cascade, the likeliest parent of each infection and its probability.
         shapes: one row a cascade: its geometry and its pattern.
         curves: infected nodes through time, observed and simulated.
+        influence: the nodes from which the law would reach the most, where they were asked for.
         notes: sentences for a reader.
         seconds: time of the whole work.
     """
@@ -77,6 +79,7 @@ class SpreadResult:
     traced: tuple[_Traced, ...]
     shapes: pandas.DataFrame
     curves: SpreadCurves
+    influence: Influence | None
     notes: tuple[str, ...]
     seconds: float
 
@@ -90,6 +93,11 @@ class SpreadResult:
         network: dict[str, object] = {}
         if self.inferred is not None:
             network["inferred_edges"] = len(self.inferred.rate)
+        chosen: dict[str, object] = {}
+        if self.influence is not None:
+            chosen["influential_nodes"] = [self.graph.names[i] for i in self.influence.nodes]
+            chosen["influential_reach"] = float(self.influence.reached[-1])
+            chosen["influence_guarantee"] = self.influence.guarantee
         patterns = []
         for _, rows in self.shapes.groupby("pattern"):
             medians = np.median(rows.filter(items=_SHAPE).to_numpy(dtype=np.float64), axis=0)
@@ -106,6 +114,7 @@ class SpreadResult:
             "nodes": self.graph.node_count,
             "log_likelihood": self.rates.log_likelihood,
             **network,
+            **chosen,
             "patterns": patterns,
             "seconds": self.seconds,
             "notes": list(self.notes),
@@ -150,6 +159,19 @@ class SpreadResult:
         )
         return table.sort_values("log_likelihood_gain", ascending=False, ignore_index=True)
 
+    def influence_table(self) -> pandas.DataFrame:
+        """Return one row a chosen node: node, nodes reached with those before, standard error."""
+        import pandas
+
+        assert self.influence is not None
+        return pandas.DataFrame(
+            {
+                "node": [self.graph.names[i] for i in self.influence.nodes],
+                "reached": self.influence.reached,
+                "standard_error": self.influence.standard_error,
+            }
+        )
+
     def save(self, run: Run) -> None:
         """Write the law, the tables and the notes into a run."""
         run.write_graph(self.graph)
@@ -159,6 +181,8 @@ class SpreadResult:
         run.write_table("curves", self.curves.table())
         if self.inferred is not None:
             run.write_table("network", self.network_table())
+        if self.influence is not None:
+            run.write_table("influence", self.influence_table())
         run.write_json("notes.json", list(self.notes))
         run.write_metrics(self.metrics)
 

@@ -10,6 +10,7 @@ import pandas
 from graphtide.report.content import Figure, Page, Section, Table, number
 from graphtide.report.figures import INK, MODEL, canvas, surface, svg_of
 from graphtide.report.network import moving_network
+from graphtide.report.neural_fit import intervals_section, training_section
 from graphtide.report.provenance import provenance
 from graphtide.report.series import curves, error_over_time, true_against_predicted
 from graphtide.run import Run
@@ -31,6 +32,11 @@ def fit_page(run: Run) -> Page:
         f"{len(observed.names)} nodes. Times kept from learning are predicted with a relative "
         f"error of {_percent(inside)} inside the learned span and {_percent(beyond)} after it."
     )
+    neural = "model" in metrics
+    half_width, bands = None, ""
+    if (run.path / "half_width.npz").is_file():
+        half_width = run.read_trajectory("half_width").states
+        bands = f" Bands: {_percent(metrics['level'])} intervals."
     verdict = Section(
         "Errors beside plain methods",
         (_verdict(metrics),),
@@ -48,7 +54,7 @@ def fit_page(run: Run) -> Page:
                 roles,
                 finding=f"Predicted states against observed ones; error {_percent(beyond)}.",
             ),
-            _families(run),
+            *(() if neural else (_families(run),)),
         ),
     )
     pictures = Section(
@@ -64,13 +70,28 @@ def fit_page(run: Run) -> Page:
                 observed,
                 predicted,
                 forecast_from=start,
-                caption="Nodes from the lowest to the highest last state.",
+                caption=f"Nodes from the lowest to the highest last state.{bands}",
                 finding="Readings and learned curve of example nodes.",
                 name="curves",
+                half_width=half_width,
             ),
         ),
     )
-    halves = Section(
+    sections = [verdict, pictures]
+    if neural:
+        sections += [intervals_section(run), training_section(run)]
+    if (run.path / "halves.npz").is_file():
+        sections.append(_halves_section(run, neural=neural))
+    return Page("What was learned of the dynamics", lead, tuple(sections), provenance(run))
+
+
+def _halves_section(run: Run, *, neural: bool) -> Section:
+    beyond = (
+        "goes on untaught (each hidden unit is constant there)"
+        if neural
+        else "goes on as straight lines"
+    )
+    return Section(
         "The two halves of what was learned",
         (
             f"Each node changes by F of its own state, plus the {run.read_metrics()['coupling']} "
@@ -80,11 +101,8 @@ def fit_page(run: Run) -> Page:
         notes=(
             "A part of G that depends on the node's own state alone and F can be exchanged where "
             "all nodes have the same degree: only their sum is then known.",
-            "Outside the states that were visited the field goes on as straight lines: a guess.",
+            f"Outside the states that were visited the field {beyond}: a guess.",
         ),
-    )
-    return Page(
-        "What was learned of the dynamics", lead, (verdict, pictures, halves), provenance(run)
     )
 
 

@@ -14,9 +14,11 @@ __all__ = ["curves", "error_over_time", "example_nodes", "true_against_predicted
 
 def example_nodes(observed: Trajectory, count: int = 6) -> list[int]:
     """Return nodes spread over the range of last states, so that they show different fates."""
-    last = observed.states[-1, :, 0]
-    known = np.flatnonzero(~np.isnan(last))
-    order = known[np.argsort(last[known], kind="stable")]
+    series = observed.states[:, :, 0]
+    known = np.flatnonzero(~np.isnan(series).all(axis=0))
+    # The last reading of each, not all need be read at the last time.
+    latest = len(series) - 1 - np.argmax(~np.isnan(series[::-1, known]), axis=0)
+    order = known[np.argsort(series[latest, known], kind="stable")]
     places = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
     return [int(order[place]) for place in np.unique(places)]
 
@@ -30,8 +32,12 @@ def curves(
     finding: str,
     name: str,
     logarithmic: bool = False,
+    half_width: np.ndarray | None = None,
 ) -> Figure:
-    """Return small multiples of example nodes: readings as points, the model as a line."""
+    """Return small multiples of example nodes: readings as points, the model as a line.
+
+    Half the width of intervals around the predicted states, (T, N, D), is drawn as a band.
+    """
     nodes = example_nodes(observed)
     columns = 3
     rows = -(-len(nodes) // columns)
@@ -50,6 +56,11 @@ def curves(
         )
         if predicted is not None:
             axis.plot(predicted.times, predicted.states[:, node, 0], color=MODEL, label="graphtide")
+            if half_width is not None:
+                middle, half = predicted.states[:, node, 0], half_width[:, node, 0]
+                axis.fill_between(
+                    predicted.times, middle - half, middle + half, color=MODEL, alpha=0.2, lw=0
+                )
         if logarithmic:
             axis.set_yscale("log")
         if forecast_from is not None:
@@ -59,6 +70,8 @@ def curves(
         frame["observed"] = observed.states[:, node, 0]
         if predicted is not None:
             frame["predicted"] = predicted.states[:, node, 0]
+            if half_width is not None:
+                frame["half_width"] = half_width[:, node, 0]
         frames.append(pandas.DataFrame(frame))
     for axis in axes[len(nodes) :]:
         axis.set_visible(False)

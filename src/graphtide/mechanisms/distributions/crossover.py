@@ -22,6 +22,7 @@ __all__ = ["exponents_at", "fit_crossover"]
 
 _FEWEST_EVENTS = 5
 _LOOKED_AT = 4_000
+_MOST_ROWS = 40_000
 _DEEP = 30.0  # nats below the maximum at which a cross-over no longer counts
 
 
@@ -75,16 +76,20 @@ def fit_crossover(family: Family, sample: Sample) -> Fit | None:
         low = int(coarse[max(int(kept[0]) - 1, 0)])
         high = int(coarse[min(int(kept[-1]) + 1, len(coarse) - 1)])
         rows = np.arange(low, high + 1)
-    value = best_of(rows)
-    top = float(value.max(initial=-np.inf))
+        if len(rows) > _MOST_ROWS:  # a flat profile, which needs no more than a coarse look
+            rows = np.unique(np.linspace(low, high, _LOOKED_AT).astype(np.int64))
+    value_of_rows = best_of(rows)
+    top = float(value_of_rows.max(initial=-np.inf))
     if not np.isfinite(top):
         return None
-    near = rows[value > top - _DEEP]
+    near = rows[value_of_rows > top - _DEEP]
     along = np.linspace(0.0, 1.0, 9)
     place = u[near - 1][:, None] + (u[near] - u[near - 1])[:, None] * along
     value = profile(place.ravel(), np.repeat(near, len(along)))[0].reshape(place.shape)
     density = np.exp(value - value.max())
-    step = (u[near] - u[near - 1])[:, None] / (len(along) - 1)
+    # Each row stands for the stretch up to the row looked at before it.
+    stretch = np.diff(u[rows], prepend=u[rows[0] - 1])[value_of_rows > top - _DEEP]
+    step = stretch[:, None] / (len(along) - 1)
     ends = np.full(len(along), 1.0)
     ends[[0, -1]] = 0.5
     mass = density * step * ends
