@@ -142,6 +142,8 @@ def depth() -> list[str]:
         f"Irregular series with {missing} % of readings missing: ODE-RNN errs by {errors[0]} of "
         f"the spread, a GRU that is told the gaps by {errors[1]} (`recurrent.py`).",
     ]
+
+
 def distributions() -> list[str]:
     """Say what distributions.py found."""
     content = results("distributions")
@@ -201,6 +203,8 @@ def distributions() -> list[str]:
             f"{beside if stopped else ''} (`distributions.py`)."
         )
     return lines
+
+
 def spread() -> list[str]:
     """Say what spread.py found."""
     content = results("spread")
@@ -250,6 +254,9 @@ def growth() -> list[str]:
         "NetTide from its own curves with 5 % noise: all four parameters within a tenth in "
         f"{shares} % of runs ({names}). Forecasts of the last 30 % of real curves, error in % of "
         f"the law chosen before it ({', '.join(compared)}): {'; '.join(parts)} (`growth.py`)."
+    ]
+
+
 def forecasts() -> list[str]:
     """Say what traffic.py found."""
     if not (RESULTS / "traffic.json").is_file():
@@ -300,17 +307,18 @@ def classification() -> list[str]:
 
 def section() -> str:
     """Return the section between its marks."""
-    lines = [*solvers(), *simulation(), *learning(), *discovery(), *depth()]
-    lines = [*solvers(), *simulation(), *learning(), *discovery(), *distributions()]
     lines = [
         *solvers(),
         *simulation(),
         *learning(),
+        *forecasts(),
+        *classification(),
         *discovery(),
+        *distributions(),
         *growth(),
         *spread(),
+        *depth(),
     ]
-    lines = [*solvers(), *simulation(), *learning(), *forecasts(), *classification(), *discovery()]
     return "\n".join([BEGIN, *(f"- {line}" for line in lines), END])
 
 
