@@ -94,8 +94,10 @@ def report(rows: list[dict], options: argparse.Namespace) -> None:
         "split": "Planetoid public split",
         "sets": {},
     }
-    for name in options.sets:
+    for name in dict.fromkeys(row["set"] for row in rows):
         mine = [r for r in rows if r["set"] == name and r["seed"] < options.seeds]
+        if not mine:
+            continue
         chosen = next(r for r in rows if r["set"] == name and r["seed"] == DEPTH_SEED)
         figures = {"seeds": len(mine), "depth": chosen["depth"], "depths_tried": chosen["tried"]}
         for key in ("accuracy", "gcn", "validation", "label_propagation"):
@@ -107,12 +109,18 @@ def report(rows: list[dict], options: argparse.Namespace) -> None:
         figures |= {"cpu_seconds_a_seed": float(cpu.mean()), "largest": float(cpu.max())}
         content["sets"][name] = figures
         print(
-            f"{name}: {100 * figures['accuracy']:.2f} +- {100 * figures['accuracy_deviation']:.2f}"
-            f" %, GCN {100 * figures['gcn']:.2f} +- {100 * figures['gcn_deviation']:.2f} %, label "
+            f"{name}: {100 * figures['accuracy']:.2f} +- {spread(figures, 'accuracy')} %, GCN "
+            f"{100 * figures['gcn']:.2f} +- {spread(figures, 'gcn')} %, label "
             f"propagation {100 * figures['label_propagation']:.2f} %, depth {figures['depth']:g}, "
             f"{len(mine)} seeds, {cpu.mean():.0f} CPU s a seed for both (largest {cpu.max():.0f})"
         )
     (RESULTS / "citation.json").write_text(json.dumps(content, indent=2) + "\n")
+
+
+def spread(figures: dict, key: str) -> str:
+    """Return a deviation in percent; nothing for a single seed."""
+    value = figures[f"{key}_deviation"]
+    return "–" if value is None else f"{100 * value:.2f}"
 
 
 if __name__ == "__main__":
