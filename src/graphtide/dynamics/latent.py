@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from graphtide.dynamics.euler_chain import euler_chain
-from graphtide.dynamics.visited import Visited
+from graphtide.dynamics.visited import FieldOfStates, Visited
 from graphtide.errors import InputError
 from graphtide.graph import Graph
 from graphtide.ode.solve import Gradient, solve
@@ -33,7 +33,7 @@ Part = Literal["embedding", "graph", "control"]
 PARTS = get_args(Part)
 
 
-class LatentDiffusionField(nn.Module):
+class LatentDiffusionField(FieldOfStates):
     """A vector field of H channels a node, with an encoder and a decoder.
 
     Args:
@@ -56,13 +56,12 @@ class LatentDiffusionField(nn.Module):
         without: Sequence[Part] = (),
         step: float = 0.05,
     ) -> None:
-        super().__init__()
+        super().__init__(variables, visited)
         unknown = [part for part in without if part not in PARTS]
         if unknown:
             raise InputError(f"'{unknown[0]}' is no part; known are {', '.join(PARTS)}")
         if hidden < 1 or not 0 < step < np.inf:
             raise InputError("hidden must be at least 1 and step positive")
-        self._variables, self.visited = variables, visited
         self.without, self.step = tuple(without), float(step)
         count, like = len(variables), visited.low
         self.hidden = count if "embedding" in without else hidden
@@ -77,11 +76,6 @@ class LatentDiffusionField(nn.Module):
         self.control: nn.Module = nn.Identity()
         if "control" not in without:
             self.control = nn.Linear(self.hidden, self.hidden, **placed)
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        """Names of the D variables of a node."""
-        return self._variables
 
     def forward(self, time: Tensor, states: Tensor, graph: Graph) -> Tensor:
         """Return dh/dt for hidden states (..., N, H); the time plays no part."""
@@ -137,18 +131,6 @@ class LatentDiffusionField(nn.Module):
             parameters=parameters,
         )
         return self.decoder(solution.states) * half + middle
-
-    def outside(self, states: np.ndarray) -> float:
-        """Return the share of states (..., D) outside the range that was seen."""
-        return self.visited.outside(states)
-
-    def unseen_pairs(self, states: np.ndarray, graph: Graph) -> float:
-        """Return the share of edges and times of states (T, N, D) whose pair was never seen."""
-        return self.visited.unseen_pairs(states, graph)
-
-    def tensors(self) -> dict[str, np.ndarray]:
-        """Return everything numeric by name, to be saved beside `description`."""
-        return {name: t.detach().cpu().numpy() for name, t in self.state_dict().items()}
 
     def description(self) -> dict[str, object]:
         """Return what is not numeric, as JSON holds it."""

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from graphtide.dynamics.fields import OPERATORS, Coupling
 from graphtide.dynamics.surroundings import Inputs, Surroundings
-from graphtide.dynamics.visited import Visited
+from graphtide.dynamics.visited import FieldOfStates, Visited
 from graphtide.errors import InputError
 from graphtide.graph import Graph
 from graphtide.sparse import SparseMatrix
@@ -43,7 +43,7 @@ MessageKind = Literal["factorised", "edge", "none"]
 MESSAGES = get_args(MessageKind)
 
 
-class MessagePassingField(nn.Module):
+class MessagePassingField(FieldOfStates):
     """F and G as perceptrons.
 
     Args:
@@ -78,14 +78,12 @@ class MessagePassingField(nn.Module):
         scale: np.ndarray | None = None,
         gathered: float = 1.0,
     ) -> None:
-        super().__init__()
+        super().__init__(variables, visited)
         if message not in MESSAGES:
             raise InputError(f"'{message}' is no kind of message; known are {', '.join(MESSAGES)}")
         if min(width, pair_width, layers) < 1:
             raise InputError("width, pair_width and layers must be at least 1")
         count = len(variables)
-        self._variables = variables
-        self.visited = visited
         self.message: MessageKind = message
         self.width, self.pair_width, self.layers = width, pair_width, layers
         self.coupling: Coupling = coupling
@@ -109,11 +107,6 @@ class MessagePassingField(nn.Module):
             self.pair = nn.Parameter(like.new_zeros(width + 1, count))
         else:
             self.register_parameter("pair", None)
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        """Names of the D variables of a node."""
-        return self._variables
 
     def forward(
         self, time: Tensor, states: Tensor, graph: Graph, inputs: Inputs | None = None
@@ -176,18 +169,6 @@ class MessagePassingField(nn.Module):
         scaled = self._scaled(states)
         zeros = scaled.new_zeros(len(scaled), self.surroundings.count)
         return torch.cat([scaled, zeros], dim=-1)
-
-    def outside(self, states: np.ndarray) -> float:
-        """Return the share of states (..., D) outside the range that was seen."""
-        return self.visited.outside(states)
-
-    def unseen_pairs(self, states: np.ndarray, graph: Graph) -> float:
-        """Return the share of edges and times of states (T, N, D) whose pair was never seen."""
-        return self.visited.unseen_pairs(states, graph)
-
-    def tensors(self) -> dict[str, np.ndarray]:
-        """Return everything numeric by name, to be saved beside `description`."""
-        return {name: t.detach().cpu().numpy() for name, t in self.state_dict().items()}
 
     def description(self) -> dict[str, object]:
         """Return what is not numeric, as JSON holds it."""

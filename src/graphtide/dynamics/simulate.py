@@ -14,6 +14,7 @@ import torch
 from graphtide.dynamics.catalogue import entry_of, random_start
 from graphtide.errors import InputError
 from graphtide.trajectory import Trajectory
+from graphtide.trajectory.times import checked_times
 
 if TYPE_CHECKING:
     from graphtide.equation import Equation
@@ -79,7 +80,7 @@ def simulate(
     """
     from graphtide.ode.solve import solve
 
-    when = _checked_times(times)
+    when = checked_times(times)
     if not 0.0 <= noise < np.inf:
         raise InputError(f"the noise is {noise}; a share of at least 0 was expected")
     graph = with_default_attributes(equation, graph, seed=seed)
@@ -150,17 +151,6 @@ def _right_hand_side(
         return rhs(time, torch.cat([position, torch.zeros_like(position)], dim=-1))[..., 1:]
 
     return SeparableSystem(velocity, force)
-
-
-def _checked_times(times: np.ndarray) -> np.ndarray:
-    when = np.array(times, dtype=np.float64)
-    if when.ndim != 1 or not when.size or not np.isfinite(when).all():
-        raise InputError("times must be a row of finite numbers")
-    back = np.flatnonzero(np.diff(when) <= 0)
-    if back.size:
-        k = int(back[0])
-        raise InputError(f"times must increase, but {when[k + 1]:g} follows {when[k]:g}")
-    return when
 
 
 def _checked_start(start: np.ndarray, graph: Graph, equation: Equation) -> np.ndarray:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from graphtide.graph import Graph
 
-__all__ = ["Visited", "share_of_unseen_pairs", "visited_pairs"]
+__all__ = ["FieldOfStates", "Visited", "share_of_unseen_pairs", "visited_pairs"]
 
 CELLS = 12
 """Cells along each axis of the square of pairs."""
@@ -66,6 +66,36 @@ class Visited(nn.Module):
             self.low.cpu().numpy(),
             self.high.cpu().numpy(),
         )
+
+
+class FieldOfStates(nn.Module):
+    """What neural fields share: their variables, the states that they saw, and saving.
+
+    Args:
+        variables: names of the D variables of a node.
+        visited: the range and the pairs of states that the field is learned on.
+    """
+
+    def __init__(self, variables: tuple[str, ...], visited: Visited) -> None:
+        super().__init__()
+        self._variables, self.visited = variables, visited
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the D variables of a node."""
+        return self._variables
+
+    def outside(self, states: np.ndarray) -> float:
+        """Return the share of states (..., D) outside the range that was seen."""
+        return self.visited.outside(states)
+
+    def unseen_pairs(self, states: np.ndarray, graph: Graph) -> float:
+        """Return the share of edges and times of states (T, N, D) whose pair was never seen."""
+        return self.visited.unseen_pairs(states, graph)
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Return everything numeric by name, to be saved beside `description`."""
+        return {name: t.detach().cpu().numpy() for name, t in self.state_dict().items()}
 
 
 def visited_pairs(

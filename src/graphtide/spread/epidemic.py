@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphtide.errors import InputError
-from graphtide.spread.inputs import STATES, checked_start, checked_times, outgoing
+from graphtide.spread.inputs import STATES, checked_start, outgoing
 from graphtide.spread.laws import EpidemicLaw, Rates, law_of, rates_of
 from graphtide.trajectory import Trajectory
+from graphtide.trajectory.times import checked_times
 
 if TYPE_CHECKING:
     import pandas

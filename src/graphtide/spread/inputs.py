@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from graphtide.equation import Equation
     from graphtide.graph import Graph
 
-__all__ = ["STATES", "checked_start", "checked_times", "outgoing"]
+__all__ = ["STATES", "checked_start", "outgoing"]
 
 STATES = "SEIR"
 """Susceptible, exposed, infectious, recovered: states 0 to 3 of the compiled loops."""
@@ -34,22 +34,6 @@ def outgoing(graph: Graph) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             f"{matrix.data[negative[0]]:g}; spread needs weights that are not negative"
         )
     return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data
-
-
-def checked_times(times: np.ndarray) -> np.ndarray:
-    """Return times as an own array (T,), float64.
-
-    Raises:
-        InputError: a time is not finite, there is none, or they do not increase.
-    """
-    when = np.array(times, dtype=np.float64)
-    if when.ndim != 1 or not when.size or not np.isfinite(when).all():
-        raise InputError("times must be a row of finite numbers")
-    back = np.flatnonzero(np.diff(when) <= 0)
-    if back.size:
-        k = int(back[0])
-        raise InputError(f"times must increase, but {when[k + 1]:g} follows {when[k]:g}")
-    return when
 
 
 def checked_start(start: np.ndarray, graph: Graph, equation: Equation) -> np.ndarray:
