@@ -394,7 +394,6 @@ def section() -> str:
         *distributions(),
         *growth(),
         *spread(),
-        *depth(),
     ]
     return "\n".join([BEGIN, *(f"- {line}" for line in lines), END])
 
