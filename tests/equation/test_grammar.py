@@ -13,12 +13,12 @@ from graphtide.equation.expression import (
     Expression,
     Function,
     Number,
-    Power,
     Symbol,
     add,
     aggregate,
     evaluate,
     multiply,
+    power,
     reciprocal,
 )
 from graphtide.equation.printing import expression_latex
@@ -165,8 +165,8 @@ def _trees(*, in_sum: bool) -> st.SearchStrategy[Expression]:
             st.lists(parts, min_size=1, max_size=4).map(lambda terms: add(*terms)),
             st.lists(parts, min_size=1, max_size=4).map(lambda factors: multiply(*factors)),
             st.builds(lambda a, b: multiply(a, reciprocal(b)), parts, parts),
-            st.builds(Power, parts, _symbols(in_sum=in_sum)),
-            st.builds(Power, parts, st.sampled_from([2.0, 3.0, -2.0, 0.5, -1.0]).map(Number)),
+            st.builds(power, parts, _symbols(in_sum=in_sum)),
+            st.builds(power, parts, st.sampled_from([2.0, 3.0, -2.0, 0.5, -1.0]).map(Number)),
             st.builds(lambda name, part: Function(name, (part,)), one, parts),
             st.builds(lambda a, b, c: Function("hill", (a, b, c)), parts, parts, parts),
             st.builds(lambda a, b: Function("minimum", (a, b)), parts, parts),
@@ -201,6 +201,11 @@ def test_text_and_json_read_back_to_the_same_equation(a: Expression, b: Expressi
     text = equation.latex()
     assert text.count("{") == text.count("}")
     assert text.count("\\left") == text.count("\\right")
+
+
+def test_a_power_of_one_is_one() -> None:
+    assert Equation.parse("dx/dt = x + 1^-1").text() == "dx/dt = x + 1"
+    assert Equation.parse("dx/dt = 1^x").text() == "dx/dt = 1"
 
 
 @given(st.dictionaries(st.sampled_from(["a", "b", "c"]), st.floats(-1e300, 1e300)), st.floats(0, 9))

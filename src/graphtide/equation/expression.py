@@ -169,15 +169,15 @@ def negate(expression: Expression) -> Expression:
 
 
 def power(base: Expression, exponent: Expression) -> Expression:
-    """Return base^exponent; the exponents 0 and 1 vanish."""
-    if exponent == ONE:
+    """Return base^exponent; the exponents 0 and 1 vanish, and a base of 1 is 1."""
+    if ONE in (exponent, base):
         return base
     return ONE if exponent == ZERO else Power(base, exponent)
 
 
 def reciprocal(expression: Expression) -> Expression:
     """Return 1/expression."""
-    return Power(expression, MINUS_ONE) if expression != ONE else ONE
+    return power(expression, MINUS_ONE)
 
 
 def aggregate(kind: AggregateKind, message: Expression) -> Expression:
