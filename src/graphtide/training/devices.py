@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from graphtide.errors import InputError
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+    from lightning_fabric import Fabric  # pyright: ignore[reportMissingImports]
 
 __all__ = ["Devices", "make_devices"]
 
@@ -98,7 +98,7 @@ def make_devices(count: int, accelerator: str = "auto") -> Devices:
     if count == 1:
         return _OneDevice()
     try:
-        from lightning_fabric import Fabric
+        from lightning_fabric import Fabric  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise InputError(
             f"{count} devices need Lightning Fabric: pip install 'graphtide[devices]'"
