@@ -12,7 +12,7 @@ demo: $(VENV)/.installed
 	$(RUN) graphtide demo --out $(OUT)
 
 test: lint
-	$(RUN) pytest $(PYTEST)
+	OMP_NUM_THREADS=1 $(RUN) pytest $(PYTEST)
 
 test-slow: $(VENV)/.installed
 	$(RUN) pytest -m "slow or browser" $(PYTEST)
@@ -27,7 +27,7 @@ lint: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(RUN) pip install --quiet --editable '.[bench]'
 	$(RUN) graphtide doctor
-	cd benchmarks && for script in accuracy ode simulate flows recurrent; do ../$(VENV)/bin/python $$script.py || exit 1; done
+	cd benchmarks && for script in accuracy ode simulate flows recurrent spread training_step distil discovery_conditions; do ../$(VENV)/bin/python $$script.py || exit 1; done
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
