@@ -122,7 +122,7 @@ def _distributions_figure(shapes: pandas.DataFrame) -> Figure:
         tail = 1.0 - np.arange(len(values)) / len(values)
         axis.step(values, tail, where="post", color=MODEL)
         axis.set_yscale("log")
-        if name == "size" and values[0] > 0:
+        if name == "size" and _span_is_wide(shapes):
             axis.set_xscale("log")
         axis.set_xlabel(_WORDS[name])
     axes[0].set_ylabel("share at least as large")
@@ -150,7 +150,8 @@ def _plane_figure(shapes: pandas.DataFrame) -> Figure:
             )
         axis.set_xlabel(_WORDS[x])
         axis.set_ylabel(_WORDS[y])
-    axes[0].set_xscale("log")
+    if _span_is_wide(shapes):
+        axes[0].set_xscale("log")
     axes[1].legend(loc="best")
     return Figure(
         svg_of(figure),
@@ -213,3 +214,9 @@ def _influence_section(influence: pandas.DataFrame, metrics: dict[str, object]) 
         ),
     )
     return Section("Where to begin", (words,), (table,))
+
+
+def _span_is_wide(shapes: pandas.DataFrame) -> bool:
+    """Tell whether sizes span a decade; on less a logarithmic axis crowds its labels."""
+    sizes = shapes["size"]
+    return bool(sizes.min() > 0 and sizes.max() >= 10 * sizes.min())
