@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "numeric_column",
+    "read_bytes",
     "read_table",
     "read_text",
     "write_bytes",
@@ -36,11 +37,11 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
 
 
-def read_text(path: str | Path) -> str:
-    """Return the text of a file, plain or compressed with gzip.
+def read_bytes(path: str | Path) -> bytes:
+    """Return the bytes of a file, decompressed where it is gzip.
 
     Raises:
-        InputError: the file is missing, a folder, empty, damaged, or not UTF-8 text.
+        InputError: the file is missing, a folder, or damaged.
     """
     path = Path(path)
     if path.is_dir():
@@ -56,6 +57,16 @@ def read_text(path: str | Path) -> str:
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error):
             raise InputError(f"{path} is a damaged gzip file") from None
+    return data
+
+
+def read_text(path: str | Path) -> str:
+    """Return the text of a file, plain or compressed with gzip.
+
+    Raises:
+        InputError: the file is missing, a folder, empty, damaged, or not UTF-8 text.
+    """
+    data = read_bytes(path)
     if b"\x00" in data[:65536]:
         raise InputError(f"{path} is a binary file; UTF-8 text was expected")
     try:
