@@ -250,4 +250,11 @@ def _drawing(smiles: str, width: int, height: int, highlight: Collection[int]) -
     text = drawer.GetDrawingText()
     inner = text[text.index("<!-- END OF HEADER -->") + 22 : text.rindex("</svg>")]
     inner = re.sub(r" class='[^']*'", "", inner).replace("#000000", "currentColor")
-    return re.sub(r"\s*\n\s*", "", inner)
+    inner = re.sub(r"style='fill:none;[^']*?stroke:([^;]+);[^']*'", r"stroke='\1'", inner)
+    inner = re.sub(r"style='fill:([^;]+);[^']*'", r"fill='\1'", inner)
+    inner = re.sub(r"(\d)\.0(?=\D)", r"\1", re.sub(r"\s*\n\s*", "", inner))
+    inner = re.sub(r" ?([MLQZ]) ?", r"\1", inner.replace(", ", " "))
+    inner = inner.replace(" stroke='currentColor'", "")
+    inner = re.sub(r"(fill='[^']*')", r"\1 stroke='none'", inner)
+    width_of_bonds = options.bondLineWidth
+    return f"<g fill='none' stroke='currentColor' stroke-width='{width_of_bonds}'>{inner}</g>"
