@@ -35,7 +35,7 @@ from graphtide.molecules.metrics.similarity import highest_and_total
 from graphtide.molecules.metrics.store import kept_summary, key_of, molecule_codes
 
 ZINC = [one[0] for one in parse_all(list(zinc250k_sample()["smiles"][:60])) if one is not None]
-REAL = list(qm9_sample()["smiles"][:24])
+REAL = list(qm9_sample()["smiles"][:16])
 
 
 def descriptor(smiles, name):
@@ -84,6 +84,16 @@ def test_nothing_but_garbage_gives_zeros_and_no_distance():
     assert found["uniqueness"] is None
     assert all(found[name] is None for name in DISTANCES)
     assert found["fcd_floor"] > 0
+
+
+def test_odd_molecules_are_scored_and_what_is_undefined_is_none():
+    alone = score(["CCO"], REAL, draws=2).metrics()
+    assert alone["weight_distance"] > 0
+    assert alone["fcd"] is alone["internal_diversity"] is alone["scaffold_similarity"] is None
+    odd = ["[Fe]", "[Na+].[Cl-]", "C" * 500, "[13CH4]", "*CC", "CCO", "CCO"]
+    found = score(odd, REAL, draws=2).metrics()
+    assert (found["validity"], found["connectivity"], found["uniqueness"]) == (1, 6 / 7, 6 / 7)
+    assert found["fcd"] > 0
 
 
 @pytest.mark.parametrize(
