@@ -148,7 +148,7 @@ def descriptor_figure(generated: np.ndarray, reference: np.ndarray) -> Figure:
                 }
             )
         )
-    axes[0].legend(loc="upper left")
+    axes[0].legend(loc="upper left", frameon=False)
     means = {
         name: [float(one[:, DESCRIPTORS.index(name)].mean()) for one in (generated, reference)]
         for name in ("weight", "logp")

@@ -82,7 +82,9 @@ def _molecules_section(run: Run, metrics: dict[str, object]) -> Section:
     distinct = list({text: k for k, text in reversed(list(enumerate(smiles)))}.items())
     chosen = np.random.default_rng(0).permutation(len(distinct))[:_DRAWN]
     shown = [distinct[k] for k in chosen]
-    labels = [f"QED {generated[k, 9]:.2f}, log P {generated[k, 1]:.1f}" for _, k in shown]
+    # Adding zero turns minus zero into zero.
+    logp = np.round(generated[:, 1], 1) + 0.0
+    labels = [f"QED {generated[k, 9]:.2f}, log P {logp[k]:.1f}" for _, k in shown]
     grid = molecule_grid(
         [text for text, _ in shown],
         labels=labels,
