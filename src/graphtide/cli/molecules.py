@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from graphtide.cli.molecules_fit import fit
+from graphtide.cli.molecules_sample import sample
 from graphtide.cli.molecules_score import score
 
 __all__ = ["app"]
@@ -19,4 +21,6 @@ def _molecules() -> None:
     """Molecules as graphs: learn a set of them, generate new ones, and judge them."""
 
 
+app.command()(fit)
+app.command()(sample)
 app.command()(score)

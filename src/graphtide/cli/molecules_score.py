@@ -11,7 +11,6 @@ from graphtide.cli.console import JsonOption, progress_bar, show_metrics
 from graphtide.cli.options import SeedOption
 
 if TYPE_CHECKING:
-    from graphtide.molecules.files import MoleculeLines
     from graphtide.molecules.metrics import Metric, Scores
 
 __all__ = ["score"]
@@ -31,8 +30,8 @@ def score(
         str,
         typer.Option(
             metavar="FILE",
-            help="Real molecules to compare with, best unseen by the model; zinc250k or qm9 takes "
-            "the sample inside the package.",
+            help="Real molecules to compare with, best unseen by the model: a file, or a set by "
+            "name as `molecules fit` takes it (qm9_sample).",
         ),
     ],
     train: Annotated[
@@ -76,6 +75,7 @@ def score(
     from graphtide.molecules.metrics import score as score_molecules
     from graphtide.molecules.metrics.published import PUBLISHED
     from graphtide.molecules.metrics.saving import save_scores
+    from graphtide.molecules.sources import read_source
     from graphtide.report import write_report
     from graphtide.run import Run
 
@@ -88,8 +88,8 @@ def score(
     with progress_bar(quiet=json) as progress:
         scores = score_molecules(
             generated,
-            _real(reference),
-            train=None if train is None else _real(train),
+            read_source(reference),
+            train=None if train is None else read_source(train),
             before_correction=before,
             number=number,
             reference_size=reference_size,
@@ -127,18 +127,6 @@ def score(
     }
     rows |= {name: metrics[name] for name in ("notes", "report") if metrics.get(name)}
     show_metrics(rows, json=False, title="scores")
-
-
-def _real(source: str) -> MoleculeLines:
-    """Return the molecules of a file, or of a sample inside the package."""
-    from graphtide.data import qm9_sample, zinc250k_sample
-    from graphtide.molecules.files import MoleculeLines, read_molecules
-
-    samples = {"zinc250k": zinc250k_sample, "qm9": qm9_sample}
-    if source not in samples or Path(source).exists():
-        return read_molecules(source)
-    smiles = tuple(samples[source]()["smiles"])
-    return MoleculeLines(smiles, tuple(range(2, len(smiles) + 2)), source=source)
 
 
 def _unparseable(scores: Scores, source: str) -> list[str]:

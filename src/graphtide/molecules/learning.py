@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.optim import AdamW
 
 from graphtide.errors import InputError
+from graphtide.files import write_text
 from graphtide.molecules.generator import Generator
 from graphtide.nn.averaging import AveragedModel
 from graphtide.training.loop import Checkpoint, Training, train
@@ -68,10 +69,10 @@ class Plan:
 def held_out_split(count: int, *, most: int = 2000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Return indices to train on and indices held out: a twentieth, ``most`` at most.
 
-    A corpus of fewer than 20 molecules is held out whole too: there is nothing to spare.
+    Of fewer than 200 molecules none can be spared: all of them are both.
     """
     everything = np.arange(count)
-    if count < 20:
+    if count < 200:
         return everything, everything
     order = np.random.default_rng(seed).permutation(count)
     kept = min(most, count // 20)
@@ -79,19 +80,37 @@ def held_out_split(count: int, *, most: int = 2000, seed: int = 0) -> tuple[np.n
 
 
 def plan_steps(
-    model: Generator, examples: Examples, *, minutes: float, batch: int, learning_rate: float
+    model: Generator,
+    examples: Examples,
+    *,
+    minutes: float,
+    batch: int,
+    rate: float,
+    kept: Path | None = None,
 ) -> int:
     """Return the number of steps that fit into some minutes on this machine, by trying some.
 
     The model is left as it was.
+
+    Args:
+        model: the generator.
+        examples: its molecules.
+        minutes: time for training.
+        batch: molecules a step.
+        rate: learning rate of the trial.
+        kept: the training's checkpoint: the number is written beside it, and taken from there when
+            an interrupted training goes on.
 
     Raises:
         InputError: the minutes are not positive.
     """
     if not minutes > 0:
         raise InputError(f"the minutes of training must be positive; they are {minutes:g}")
+    note = None if kept is None else kept.with_name("steps.txt")
+    if note is not None and note.is_file():
+        return int(note.read_text(encoding="utf-8"))
     trial = copy.deepcopy(model).train()
-    optimiser = AdamW(trial.parameters(), lr=learning_rate)
+    optimiser = AdamW(trial.parameters(), lr=rate)
     generator = np.random.default_rng(0)
     count = len(examples.sizes)
     states = torch.get_rng_state()
@@ -109,7 +128,11 @@ def plan_steps(
             break
     torch.set_rng_state(states)
     typical = float(np.mean(taken[2:]))
-    return max(PIECES, int(0.95 * 60.0 * minutes / typical))
+    steps = max(PIECES, int(0.95 * 60.0 * minutes / typical))
+    if note is not None:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        write_text(note, str(steps))
+    return steps
 
 
 def train_generator(
