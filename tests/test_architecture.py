@@ -10,7 +10,7 @@ REPOSITORY = Path(__file__).parents[1]
 # Each of these costs a tenth of a second or much more; help must not pay for any.
 HEAVY = {
     *("torch", "numba", "scipy", "pandas", "sympy", "matplotlib", "networkx", "sklearn"),
-    *("rdkit", "jinja2", "xarray", "safetensors", "numpy"),
+    *("rdkit", "jinja2", "xarray", "safetensors", "numpy", "pooch", "requests", "fcd"),
 }
 
 
@@ -37,6 +37,7 @@ def loaded_by(*arguments: str) -> set[str]:
         ("-m", "graphtide", "dynamics", "forecast", "--help"),
         ("-m", "graphtide", "mechanisms", "distribution", "--help"),
         ("-m", "graphtide", "lesson", "depth", "--help"),
+        ("-m", "graphtide", "data", "get", "--help"),
     ],
     ids=[
         "import",
@@ -46,6 +47,7 @@ def loaded_by(*arguments: str) -> set[str]:
         "help of forecast",
         "help of distribution",
         "help of a lesson",
+        "help of data",
     ],
 )
 def test_nothing_heavy_loads_before_a_command_runs(arguments):

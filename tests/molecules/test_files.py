@@ -104,7 +104,7 @@ def test_no_bytes_stop_the_reader(tmp_path_factory, content, kind):
     path.write_bytes(content)
     gzipped = content.startswith(b"\x1f\x8b")
     if gzipped or not content.decode("utf-8-sig", errors="replace").strip():
-        with pytest.raises(InputError, match="empty|gzip"):
+        with pytest.raises(InputError, match=r"empty|gzip"):
             read_molecules(path)
         return
     read = read_molecules(path)

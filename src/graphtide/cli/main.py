@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from graphtide.cli import dynamics, lesson, mechanisms
+from graphtide.cli import data, dynamics, lesson, mechanisms
 from graphtide.cli.console import JsonOption, show_metrics
 from graphtide.errors import GraphtideError
 
@@ -31,6 +31,7 @@ app = typer.Typer(
 app.add_typer(dynamics.app, name="dynamics")
 app.add_typer(mechanisms.app, name="mechanisms")
 app.add_typer(lesson.app, name="lesson")
+app.add_typer(data.app, name="data")
 
 
 def _show_version(asked: bool) -> None:
