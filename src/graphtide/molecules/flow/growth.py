@@ -144,12 +144,15 @@ def _grow_row(
     others = torch.arange(node, device=types.device)
     for slot in range(partners.shape[1]):
         ring = torch.full_like(going, slot > 0, dtype=torch.bool)
-        left = graph.left[going, :node]
-        query = network.query(context[going], types[going], own[going], ring, chosen[going])
-        logits, none = network.bond_logits(query, keys[going], far, left, ring)
-        possible = (others < last[going, None])[..., None].expand(-1, -1, 3)
+        left = _at(graph.left, going)[:, :node]
+        own_now = _at(own, going)
+        query = network.query(
+            _at(context, going), _at(types, going), own_now, ring, _at(chosen, going)
+        )
+        logits, none = network.bond_logits(query, _at(keys, going), far, left, ring)
+        possible = (others < _at(last, going)[:, None])[..., None].expand(-1, -1, 3)
         if constrained:
-            legal = legal_orders(left, own[going], total[going], more[going] > 0)
+            legal = legal_orders(left, own_now, _at(total, going), _at(more, going) > 0)
             possible = possible & legal
             none = none.masked_fill(~ring, -math.inf)
         logits = logits.masked_fill(~possible, -math.inf).flatten(1)
@@ -169,6 +172,11 @@ def _grow_row(
         total[going] -= 2 * order
         last[going] = partner
         far = graph.apart[going, partner, :node] if slot == 0 else far[bound]
+
+
+def _at(tensor: Tensor, rows: Tensor) -> Tensor:
+    """Return some rows in their order; all of them without a copy."""
+    return tensor if len(rows) == len(tensor) else tensor[rows]
 
 
 def _place(cells: Tensor, shares: Tensor) -> Tensor:

@@ -80,14 +80,13 @@ def known_choices(
     molecule, node, slot = asked.nonzero().unbind(1)  # (A,)
     after = torch.nn.functional.pad(contexts[:, 1:], (0, 0, 0, 1))  # token of node j, (B, N, width)
     keys = network.keys(after)
-    at = rows.partners.clamp_min(0)
-    spoken = (
-        network.chosen(after)
-        .gather(1, at.view(batch, -1, 1).expand(-1, -1, after.shape[2]))
-        .view(batch, most, slots, -1)
-    )
-    spoken = (spoken + network.chosen_order(rows.orders)) * present[..., None]
-    chosen = spoken.cumsum(2) - spoken  # of the bonds before each slot
+    spoken = network.chosen(after)
+    chosen = contexts.new_zeros(len(molecule), contexts.shape[2])  # of the bonds before each slot
+    for earlier in range(slots - 1):
+        later = (slot > earlier).nonzero()[:, 0]
+        which = molecule[later], node[later], earlier
+        said = spoken[molecule[later], rows.partners[which]]
+        chosen = chosen.index_add(0, later, said + network.chosen_order(rows.orders[which]))
     taken = rows.orders.cumsum(2) - rows.orders
     ring = slot > 0
     own = valence[molecule, node] - taken[molecule, node, slot]
@@ -96,13 +95,13 @@ def known_choices(
         rows.types[molecule, node],
         own,
         ring,
-        chosen[molecule, node, slot],
+        chosen,
     )
     left = known.left[molecule, node]
     apart = torch.where(
         ring[:, None], known.parent_apart[molecule, node], known.apart[molecule, node]
     )
-    logits, none = network.bond_logits(query, keys[molecule], apart, left, ring)
+    logits, none = network.bond_logits(query, keys, apart, left, ring, molecule)
     last = torch.roll(rows.partners, 1, 2)[molecule, node, slot]
     last = torch.where(ring, last, node)
     possible = (nodes < last[:, None])[..., None].expand(-1, -1, 3)

@@ -72,7 +72,7 @@ class _Layer(nn.Module):
 
         Args:
             x: new tokens (B, T, width).
-            bias: of the attention, (B, H, T, all tokens).
+            bias: of the attention, (B, H, all tokens, T).
             memory: earlier tokens; the new ones are added.
             place: number of this layer.
         """
@@ -81,8 +81,14 @@ class _Layer(nn.Module):
         queries, keys, values = mixed.permute(2, 0, 3, 1, 4).unbind(0)  # (B, H, T, width / H)
         if memory is not None:
             keys, values = memory.extended(place, keys, values)
-        scores = queries @ keys.transpose(2, 3) * (queries.shape[-1] ** -0.5) + bias
-        seen = (scores.softmax(-1) @ values).transpose(1, 2).reshape(batch, count, width)
+        # All tokens before new ones: a softmax over short rows is slow, one over columns is not.
+        scores = keys @ queries.transpose(2, 3) * (queries.shape[-1] ** -0.5) + bias
+        weights = scores.softmax(2)
+        if count == 1:  # many products of a row with a small matrix are slow
+            seen = (weights * values).sum(2, keepdim=True)  # (B, H, 1, width / H)
+        else:
+            seen = weights.transpose(2, 3) @ values  # (B, H, T, width / H)
+        seen = seen.transpose(1, 2).reshape(batch, count, width)
         x = x + self.write(seen)
         return x + self.narrow(functional.relu(self.widen(self.second_norm(x))))
 
@@ -96,13 +102,11 @@ class Conditioner(nn.Module):
         width: of the tokens.
         layers: number of layers of the transformer.
         heads: of each layer; divides the width.
-        key_width: of the pointers.
     """
 
-    def __init__(
-        self, types: int, most: int, *, width: int, layers: int, heads: int, key_width: int = 64
-    ) -> None:
+    def __init__(self, types: int, most: int, *, width: int, layers: int, heads: int) -> None:
         super().__init__()
+        key_width = -(-width // 2)
         self.heads, self.types, self.most = heads, types, most
         self.type_embedding = nn.Embedding(types + 1, width)  # the last one: no node yet
         self.left_embedding = nn.Embedding(_LEFT, width)
@@ -170,11 +174,11 @@ class Conditioner(nn.Module):
         others = count if memory is None else orders.shape[2] + 1
         relation = functional.pad(relation, (1, 0))[:, :, :others]  # nothing to say of the start
         bias = self.relation_bias(relation)  # (B, T, others, layers * H)
-        bias = bias.permute(3, 0, 1, 2).unflatten(0, (len(self.layers), self.heads))
+        bias = bias.permute(3, 0, 2, 1).unflatten(0, (len(self.layers), self.heads))
         if memory is None:
-            future = torch.ones(count, count, dtype=torch.bool, device=tokens.device).triu(1)
+            future = torch.ones(count, count, dtype=torch.bool, device=tokens.device).tril(-1)
             bias = bias.masked_fill(future, float("-inf"))
-        bias = bias.transpose(1, 2)  # (layers, B, H, T, others)
+        bias = bias.transpose(1, 2)  # (layers, B, H, others, T)
         x = tokens
         for place, layer in enumerate(self.layers):
             x = layer(x, bias[place], memory, place)
@@ -189,22 +193,35 @@ class Conditioner(nn.Module):
         apart: Tensor,
         left: Tensor,
         ring: Tensor,
+        molecule: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the logits of partner and order (A, J, 3), and of "none" (A,).
 
         Args:
             query: as :meth:`query` returns, (A, width).
-            keys: of the earlier nodes, (A, J, key width).
+            keys: of the earlier nodes, (B, J, key width).
             apart: distance to them, (A, J).
             left: valence left over at them, (A, J).
             ring: whether the bond would close a ring: a row's first one does not, bool (A,).
+            molecule: which keys each query meets, never falling, (A,); None where B is A, each its
+                own.
         """
         given = self.queries(functional.relu(query))
-        none, asked = given[:, 0], given[:, 1:].unflatten(1, (3, -1))  # (A, 3, key width)
+        none, asked = given[:, 0], given[:, 1:]
         far = apart.long().clamp_max(_APART - 1)
         far = far + _APART * ring[:, None].long()
         free = left.clamp(0, _LEFT - 1)
-        logits = asked @ keys.transpose(1, 2)  # (A, 3, J)
+        if molecule is None:
+            logits = asked.unflatten(1, (3, -1)) @ keys.transpose(1, 2)  # (A, 3, J)
+        else:  # the queries of a molecule side by side, so that keys are not copied for each
+            first = torch.searchsorted(molecule, torch.arange(len(keys), device=keys.device))
+            rank = torch.arange(len(molecule), device=keys.device) - first[molecule]
+            most = int(rank.max()) + 1 if len(rank) else 0
+            place = molecule * most + rank
+            table = asked.new_zeros(len(keys) * most, asked.shape[1]).index_copy(0, place, asked)
+            table = table.view(len(keys), most * 3, -1) @ keys.transpose(1, 2)
+            logits = table.view(len(keys) * most, 3, -1).index_select(0, place)
+        asked = asked.unflatten(1, (3, -1))
         by_left = asked @ self.key_left.weight.T + self.order_left.weight.T  # (A, 3, LEFT)
         by_apart = asked @ self.key_apart.weight.T + self.order_apart.weight.T
         logits = logits + by_left.gather(2, free[:, None].expand(-1, 3, -1))
