@@ -216,7 +216,7 @@ class Conditioner(nn.Module):
         else:  # the queries of a molecule side by side, so that keys are not copied for each
             first = torch.searchsorted(molecule, torch.arange(len(keys), device=keys.device))
             rank = torch.arange(len(molecule), device=keys.device) - first[molecule]
-            most = int(rank.max()) + 1 if len(rank) else 0
+            most = int(rank.max()) + 1 if len(rank) else 1
             place = molecule * most + rank
             table = asked.new_zeros(len(keys) * most, asked.shape[1]).index_copy(0, place, asked)
             table = table.view(len(keys), most * 3, -1) @ keys.transpose(1, 2)
