@@ -24,6 +24,8 @@ from graphtide.molecules.flow.correction import corrected
 from graphtide.molecules.flow.likelihood import floored, known_choices
 from graphtide.molecules.flow.prefix import prefixes
 from graphtide.molecules.flow.rows import Rows
+from graphtide.molecules.generator import load_generator, save_generator
+from graphtide.run import Run
 
 SMILES = [
     "CCO", "c1ccccc1", "CC(=O)[O-]", "C[NH3+]", "C1CC12CC2", "C#N", "N#CC1CC1", "OC1C2CC1C2", "O",
@@ -218,7 +220,7 @@ def test_untrained_samples_are_valid_after_correction_which_is_counted(corpus, s
     assert len(sample.smiles) == 200
     assert all(canonical_smiles(text) == text for text in sample.smiles)
     assert all("." not in text for text in sample.smiles)
-    raw = [graph for grown in flow.draw(200, seed=seed) for graph in flow._unpacked(grown.rows)]
+    raw = [graph for grown in flow.draw(200, seed=seed) for graph in flow.graphs(grown.rows)]
     valid = [_is_molecule(graph) for graph in raw]
     assert sample.valid_before_correction.tolist() == valid
     assert 0 < sum(valid) < 200
@@ -254,7 +256,7 @@ def test_samples_follow_the_likelihood():
             bonds = np.array([[0, 1, order]] if order else [], dtype=np.int16).reshape(-1, 3)
             graphs.append(TypedGraph(types, bonds))
     place = {(g.types, g.bonds.tobytes()): k for k, g in enumerate(graphs)}
-    drawn = [g for part in flow.draw(20_000) for g in flow._unpacked(part.rows)]
+    drawn = [g for part in flow.draw(20_000) for g in flow.graphs(part.rows)]
     counts = np.bincount([place[g.types, g.bonds.tobytes()] for g in drawn], minlength=len(graphs))
     expected = flow.double().log_likelihood(graphs).exp().numpy() * len(drawn)
     often = expected > 5
@@ -331,6 +333,16 @@ def test_settings_make_the_same_flow(corpus):
     assert again.eval().sample(20).smiles == flow.sample(20).smiles
     with pytest.raises(InputError, match="not whole"):
         Flow.from_settings({"vocabulary": types})
+
+
+def test_a_run_keeps_the_flow(corpus, tmp_path):
+    flow = small(corpus)
+    run = Run.create(tmp_path / "run", kind="molecules fit", configuration={})
+    save_generator(run, flow)
+    again = load_generator(Run.open(tmp_path / "run"))
+    assert isinstance(again, Flow)
+    assert again.vocabulary == flow.vocabulary
+    assert again.sample(20).smiles == flow.sample(20).smiles
 
 
 def test_what_the_flow_cannot_do_is_told(corpus):

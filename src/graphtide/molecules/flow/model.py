@@ -268,7 +268,7 @@ class Flow(Generator):
         """
         exact = self._exact()
         parts = [exact._grown(part.double())[0].rows for part in z.split(_CHUNK)]
-        return [graph for rows in parts for graph in self._unpacked(rows)]
+        return [graph for rows in parts for graph in self.graphs(rows)]
 
     def interpolate(self, first: str, last: str, number: int) -> tuple[str, ...]:
         """Return canonical SMILES along the straight line between two molecules, ends included.
@@ -373,7 +373,7 @@ class Flow(Generator):
         written: list[tuple[str, bool]] = []
         likelihoods = grown.log_probabilities.cpu().numpy()
         orders = grown.rows.orders.cpu().numpy()
-        for row, graph in enumerate(self._unpacked(grown.rows)):
+        for row, graph in enumerate(self.graphs(grown.rows)):
             sound = corrected(graph, likelihoods[row][orders[row] > 0])
             valid = sound is graph
             if not valid and not self.correct:
@@ -385,7 +385,8 @@ class Flow(Generator):
                 written.append(("", False))
         return written
 
-    def _unpacked(self, rows: Rows) -> list[TypedGraph]:
+    def graphs(self, rows: Rows) -> list[TypedGraph]:
+        """Return rows as typed graphs."""
         sizes, types, partners, orders = (t.cpu().numpy() for t in _tensors(rows))
         return [
             TypedGraph(
