@@ -11,6 +11,7 @@ from graphtide.flows.continuous import ContinuousFlow
 from graphtide.flows.coupling import AdditiveCoupling, AffineCoupling, alternating_mask
 from graphtide.flows.fields import MultilayerField
 from graphtide.flows.hamiltonian import HamiltonianFlow, Potential, SymplecticName
+from graphtide.flows.histogram import HistogramCoupling
 from graphtide.flows.mixing import ActNorm, Mixing, Permutation
 from graphtide.flows.residual import ResidualFlow
 from graphtide.flows.spline import SplineCoupling
@@ -62,7 +63,7 @@ def make_bijection(
 
 
 def _pair(
-    kind: type[AdditiveCoupling | AffineCoupling | SplineCoupling],
+    kind: type[AdditiveCoupling | AffineCoupling | HistogramCoupling | SplineCoupling],
 ) -> Callable[[int, int, Sequence[int]], Bijection]:
     """Two couplings, so that every coordinate moves once."""
 
@@ -125,6 +126,7 @@ FLOWS: dict[str, FlowEntry] = {
     "additive_coupling": FlowEntry(_pair(AdditiveCoupling), volume_preserving=True),
     "affine_coupling": FlowEntry(_pair(AffineCoupling)),
     "spline_coupling": FlowEntry(_pair(SplineCoupling)),
+    "histogram_coupling": FlowEntry(_pair(HistogramCoupling)),
     "mixing": FlowEntry(_mixing, conditional=False),
     "actnorm": FlowEntry(lambda dimension, _c, _h: ActNorm(dimension), conditional=False),
     "permutation": FlowEntry(

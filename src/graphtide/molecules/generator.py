@@ -18,7 +18,10 @@ from graphtide.run import Run
 
 __all__ = ["Generator", "Sample", "load_generator", "save_generator"]
 
-_KINDS = {"construction": ("construction", "Construction")}
+_KINDS = {
+    "construction": ("construction", "Construction"),
+    "flow": ("flow", "Flow"),
+}
 """Module and class of each kind of generator."""
 
 Progress = Callable[[float, str], None]
