@@ -112,14 +112,15 @@ def plan_steps(
     trial = copy.deepcopy(model).train()
     optimiser = AdamW(trial.parameters(), lr=rate)
     generator = np.random.default_rng(0)
-    count = len(examples.sizes)
+    by_size = np.argsort(examples.sizes, kind="stable")  # as batches are made in training
     states = torch.get_rng_state()
     taken: list[float] = []
     began = time.perf_counter()
     # Compilation and warm caches first, then as many steps as a few seconds hold.
     while len(taken) < 3 or (time.perf_counter() - began < min(6.0, 3.0 * minutes)):
         start = time.perf_counter()
-        chosen = generator.integers(0, count, size=batch)
+        at = generator.integers(0, max(1, len(by_size) - batch + 1))
+        chosen = by_size[(at + np.arange(batch)) % len(by_size)]
         optimiser.zero_grad()
         trial(*_on(trial, examples.batch(chosen, generator))).mean().backward()
         optimiser.step()
