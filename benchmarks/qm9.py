@@ -42,7 +42,7 @@ NUMBER = 10_000
 
 def main() -> None:
     """Run what is asked for and keep each model's figures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Generation on QM9.")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--seed", type=int, default=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from graphtide.cli.molecules_fit import fit
+from graphtide.cli.molecules_interpolate import interpolate
 from graphtide.cli.molecules_sample import sample
 from graphtide.cli.molecules_score import score
 
@@ -24,3 +25,4 @@ def _molecules() -> None:
 app.command()(fit)
 app.command()(sample)
 app.command()(score)
+app.command()(interpolate)

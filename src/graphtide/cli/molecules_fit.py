@@ -61,6 +61,7 @@ def fit(
     """Learn P(G) from molecules; the same command goes on where it was interrupted."""
     from graphtide.cli.inputs import describe_sources
     from graphtide.cli.resumable import begin, checkpoints, finish
+    from graphtide.molecules.conditions import condition_values
     from graphtide.molecules.fitting import (
         FitSettings,
         check_settings,
@@ -92,11 +93,13 @@ def fit(
     }
     with progress_bar(quiet=json) as progress:
         encoded = encode_lines(lines, settings, progress=progress)
+        conditions = condition_values(settings.properties, encoded, lines)
         run = begin(out, kind="molecules fit", configuration=configuration)
         metrics = fit_generator(
             encoded,
             settings,
             run,
+            conditions=conditions,
             checkpoint=checkpoints(out) / "checkpoint.safetensors",
             progress=progress,
         )

@@ -35,6 +35,25 @@ def sample(
             help="Property that they should have, such as qed=0.9 (flow_matching); repeatable.",
         ),
     ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(help="Below 1 the likely becomes likelier (construction, flow); else 1."),
+    ] = None,
+    stochasticity: Annotated[
+        float | None,
+        typer.Option(help="How much the chain takes back at each step (flow_matching)."),
+    ] = None,
+    guidance: Annotated[
+        float | None,
+        typer.Option(help="How hard conditions are followed; 1 is plain (flow_matching)."),
+    ] = None,
+    correct: Annotated[
+        bool,
+        typer.Option(
+            help="Correct what came out invalid or in pieces (flow_matching, flow); what was "
+            "corrected is counted."
+        ),
+    ] = True,
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
@@ -43,13 +62,16 @@ def sample(
 
     from graphtide.molecules.files import check_format, write_molecules
     from graphtide.molecules.generator import load_generator
+    from graphtide.molecules.sampling import SamplingOptions
     from graphtide.run import Run
 
     check_format(out)
     wanted = parse_assignments(condition or [], option="--condition")
     model = load_generator(Run.open(run, kind="molecules fit"))
+    options = SamplingOptions(temperature, stochasticity, guidance, correct)
+    sampler = options.sampler(model)
     with progress_bar(quiet=json) as progress:
-        made = model.sample(
+        made = sampler(
             number,
             seed=seed,
             steps=steps,

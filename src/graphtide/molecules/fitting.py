@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast, get_args
+from typing import TypedDict, cast, get_args
 
 import numpy as np
 import pandas
@@ -26,9 +26,23 @@ from graphtide.training.loop import Training
 
 __all__ = ["FitSettings", "check_settings", "encode_lines", "fit_generator", "train_model"]
 
-MODELS = ("construction",)
-"""Names of the models."""
 Progress = Callable[[float, str], None]
+
+
+class Common(TypedDict):
+    """What all models are told."""
+
+    minutes: float | None
+    steps: int | None
+    seed: int
+    checkpoint: Path | None
+    progress: Progress | None
+
+
+MODELS = ("construction", "flow_matching", "flow")
+"""Names of the models."""
+_LIMITS = {"flow_matching": 128, "flow": 80}
+"""Atoms of the largest molecules that models on all pairs of nodes take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +109,9 @@ def encode_lines(
         lines.smiles,
         lines.lines,
         mixtures=cast("Mixtures", settings.mixtures),
-        most_atoms=settings.most_atoms,
+        most_atoms=_LIMITS.get(settings.model)
+        if settings.most_atoms is None
+        else settings.most_atoms,
         cache=cache_folder() / "corpora",
         progress=progress,
     )
@@ -107,6 +123,7 @@ def fit_generator(
     run: Run,
     *,
     checkpoint: Path,
+    conditions: Mapping[str, np.ndarray] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, object]:
     """Learn a generator from molecules, write everything into the run, and return the figures.
@@ -121,7 +138,11 @@ def fit_generator(
     began = time.perf_counter()
     tell = progress if progress is not None else lambda _share, _text: None
     model, training = train_model(
-        corpus, settings, checkpoint, lambda share, text: tell(0.85 * share, text)
+        corpus,
+        settings,
+        conditions=conditions,
+        checkpoint=checkpoint,
+        progress=lambda share, text: tell(0.85 * share, text),
     )
     if training.interrupted:
         raise KeyboardInterrupt
@@ -140,26 +161,40 @@ def fit_generator(
 def train_model(
     corpus: Corpus,
     settings: FitSettings,
+    *,
+    conditions: Mapping[str, np.ndarray] | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[Generator, Training]:
     """Train the generator that the settings ask for.
 
+    Args:
+        corpus: the molecules.
+        settings: which model, and for how long.
+        conditions: properties (K,) by name, for flow matching.
+        checkpoint: file from which an interrupted training goes on.
+        progress: told the share done.
+
     Raises:
         InputError: an option does not fit the model or the corpus.
     """
     minutes = None if settings.steps is not None else settings.minutes
-    if settings.model == "construction":
-        return fit_construction(
-            corpus,
-            minutes=minutes,
-            steps=settings.steps,
-            random_orders=settings.random_orders,
-            seed=settings.seed,
-            checkpoint=checkpoint,
-            progress=progress,
-        )
-    raise InputError(f"'{settings.model}' is no model; construction is one")
+    common: Common = {
+        "minutes": minutes,
+        "steps": settings.steps,
+        "seed": settings.seed,
+        "checkpoint": checkpoint,
+        "progress": progress,
+    }
+    if settings.model == "flow_matching":
+        from graphtide.molecules.flow_matching import fit_flow_matching
+
+        return fit_flow_matching(corpus, properties=conditions or None, **common)
+    if settings.model == "flow":
+        from graphtide.molecules.flow import fit_flow
+
+        return fit_flow(corpus, **common)
+    return fit_construction(corpus, random_orders=settings.random_orders, **common)
 
 
 def describe(

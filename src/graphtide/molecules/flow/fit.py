@@ -74,7 +74,7 @@ def fit_flow(
     if steps is None:
         assert minutes is not None
         steps = plan_steps(
-            model, examples, minutes=minutes, batch=batch, learning_rate=learning_rate
+            model, examples, minutes=minutes, batch=batch, rate=learning_rate, kept=checkpoint
         )
     result = train_generator(
         model,

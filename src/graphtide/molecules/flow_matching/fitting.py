@@ -115,7 +115,8 @@ def fit_flow_matching(
             examples,
             minutes=15.0 if minutes is None else minutes,
             batch=batch,
-            learning_rate=rate,
+            rate=rate,
+            kept=checkpoint,
         )
     training, held_out = held_out_split(len(corpus), seed=seed)
     result = train_generator(
