@@ -80,7 +80,7 @@ def test_arnoldi_and_the_shifted_inverse_agree_with_the_whole_spectrum() -> None
     found = leading_eigenvalues(jacobian, 10)
     assert not found.whole
     np.testing.assert_allclose(found.values.real, wanted, atol=1e-6)
-    residual = jacobian @ found.modes - found.modes * found.values
+    residual = jacobian.toarray() @ found.modes - found.modes * found.values
     assert np.abs(residual).max() < 1e-5
 
 

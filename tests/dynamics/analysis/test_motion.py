@@ -58,6 +58,20 @@ def test_the_epidemic_threshold_is_a_branch_point() -> None:
     np.testing.assert_allclose(first.parameter, 1.0 / radius, rtol=1e-6)
 
 
+def test_phases_on_a_complete_graph_lock_where_kuramoto_says() -> None:
+    # Locked states end in a fold at the least u / mean sqrt(1 - (w/u)^2), u the mean field's pull
+    # (Mirollo & Strogatz, Physica D 205, 2005); all phases may be turned together, a continuum.
+    frequency = np.linspace(-0.9, 0.9, 10)
+    graph = Graph.from_source("complete:10").with_node_attributes(omega=frequency)
+    text = "dtheta/dt = omega_i + k*sum_j A_ij*sin(theta_j - theta_i)"
+    branch = _branch(text, "k", 0.3, np.arcsin(frequency / 2.8)[:, None], 0.05, 0.31, graph)
+    u = np.linspace(0.9, 3.0, 100_001)
+    mean = np.sqrt(1.0 - (frequency[:, None] / u) ** 2).mean(axis=0)
+    first = next(s for s in branch.special if s.of_stability)
+    assert first.kind == "fold"
+    np.testing.assert_allclose(10 * first.parameter, (u / mean).min(), rtol=1e-6)
+
+
 def test_a_branch_refuses_what_it_cannot_follow() -> None:
     law = Law.read("dx/dt = r + x^2", ONE, parameters={"r": -1.0})
     with pytest.raises(InputError, match="not inside the range"):

@@ -7,6 +7,9 @@ on the bordered system, which stays regular where the branch turns round (pseudo
 1977; Doedel et al., Int. J. Bifurcation and Chaos 1, 1991). Between two steps a change of sign is
 located: of the tangent's part along p (fold), of the real part of a complex pair (Hopf point), or
 of a real eigenvalue without a fold (branch point: another branch crosses).
+
+Where fixed points form a continuum (a conserved quantity, a symmetry), one unknown for each zero
+eigenvalue is held by a pull towards where it started; the pull must vanish on the branch.
 """
 
 from __future__ import annotations
@@ -148,6 +151,25 @@ class _Follower:
         size = float(np.abs(states).max()) or float(np.abs(law.start(0)).max()) or 1.0
         self.unit_x = size * np.sqrt(states.size)
         self.unit_p = high - low
+        self.start = states.ravel().copy()
+        self.held = self._to_hold(states)
+
+    def _to_hold(self, states: np.ndarray) -> np.ndarray:
+        """Return the unknown that moves most along each mode whose eigenvalue is zero."""
+        spectrum = leading_eigenvalues(
+            self.law.jacobian(states), self.count, block=self.law.shape[1], dense_up_to=150
+        )
+        zero = np.flatnonzero(np.abs(spectrum.values) < 1e-9 * spectrum.rate)
+        held = [int(np.argmax(np.abs(spectrum.modes[:, k]))) for k in zero]
+        return np.unique(np.array(held, dtype=np.int64))
+
+    def hold(self, jacobian: csr_array) -> csr_array:
+        """Return the Jacobian with the pulls on the unknowns that are held."""
+        if not len(self.held):
+            return jacobian
+        pull = np.zeros(jacobian.shape[0])
+        pull[self.held] = -scale_of_rates(jacobian)
+        return csr_array(jacobian + scipy.sparse.diags_array(pull))
 
     def at(self, p: float) -> Law:
         return self.law.with_parameters({self.name: p})
@@ -190,10 +212,14 @@ class _Follower:
                 jacobian = law.jacobian(x.reshape(law.shape))
                 rate = scale_of_rates(jacobian)
                 residual = rates / (rate * self.unit_x)
+                free = np.abs(residual).max()
+                residual[self.held] -= (x - self.start)[self.held] / self.unit_x
                 if np.abs(residual).max() < 1e-11 and number > 0:
+                    if free > 1e-9:
+                        return None  # at rest only by the pull
                     return x, float(place[-1] * self.unit_p), jacobian, number
                 row = np.append(np.zeros(len(x)), 1.0) if tangent is None else tangent
-                system = self.bordered(jacobian, x, place[-1] * self.unit_p, row)
+                system = self.bordered(self.hold(jacobian), x, place[-1] * self.unit_p, row)
                 solve = factorised(system, block=self.law.shape[1])
                 step = solve(np.append(residual, row @ (place - start)))
             except ComputationError:
@@ -211,7 +237,9 @@ class _Follower:
         x, p, jacobian, _ = found
         row = np.append(np.zeros(len(x)), 1.0) if tangent is None else tangent
         try:
-            solve = factorised(self.bordered(jacobian, x, p, row), block=self.law.shape[1])
+            solve = factorised(
+                self.bordered(self.hold(jacobian), x, p, row), block=self.law.shape[1]
+            )
             ahead = solve(np.append(np.zeros(len(x)), 1.0))
         except ComputationError:
             return None

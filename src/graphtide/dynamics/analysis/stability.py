@@ -297,7 +297,7 @@ def _branches(
     for name, (low, high) in wanted.items():
         own: list[Branch] = []
         value = law.parameters[name]
-        points = [(law, p.states) for p in found.points[:MOST_BRANCHES] if not p.continuum]
+        points = [(law, p.states) for p in found.points[:MOST_BRANCHES]]
         for end in (low, high):
             if end == value or (name == "edge_weight" and end == 0.0):
                 continue
