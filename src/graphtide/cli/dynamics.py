@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from graphtide.cli.analyse import analyse
 from graphtide.cli.classify import classify
 from graphtide.cli.console import JsonOption, progress_bar, show_metrics
 from graphtide.cli.forecast import forecast
@@ -251,3 +252,4 @@ def predict(
 
 app.command()(forecast)
 app.command()(classify)
+app.command()(analyse)
