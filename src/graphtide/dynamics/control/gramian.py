@@ -64,7 +64,7 @@ class Gramian:
     """
 
     def __init__(self, matrix: csr_array | np.ndarray, drivers: np.ndarray, horizon: float) -> None:
-        self.matrix: csr_array = csr_array(matrix, dtype=np.float64)
+        self.matrix: csr_array = csr_array(matrix).astype(np.float64)
         n = self.matrix.shape[0]
         if self.matrix.shape != (n, n):
             raise InputError(f"the matrix has shape {self.matrix.shape}; a square was expected")
