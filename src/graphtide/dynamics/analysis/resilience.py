@@ -34,7 +34,7 @@ from graphtide.dynamics.analysis.warning import early_warning, node_worth
 from graphtide.errors import InputError
 from graphtide.graph import Graph
 
-__all__ = ["DAMAGES", "Branch", "Resilience", "resilience"]
+__all__ = ["DAMAGES", "Branch", "Resilience", "end_states", "resilience"]
 
 Progress = Callable[[float, str], None]
 
@@ -202,7 +202,7 @@ def resilience(
             f"at least 3 points and a share to protect between 0 and 1, not {points}, {protect:g}"
         )
     law = law if graph is None or graph is law.graph else law.on(graph)
-    ends = _ends(law, low, high, seed)
+    ends = end_states(law, low, high, seed)
     report = progress or (lambda _share, _text: None)
     shares = np.linspace(0.0, 1.0, points)
     state = settle(law, np.broadcast_to(ends[1], law.shape))
@@ -230,10 +230,20 @@ def resilience(
     )
 
 
-def _ends(
-    law: Law, low: np.ndarray | float | None, high: np.ndarray | float | None, seed: int
+def end_states(
+    law: Law,
+    low: np.ndarray | float | None = None,
+    high: np.ndarray | float | None = None,
+    seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return low and high states, shape (D,) each."""
+    """Return low and high states to begin from, shape (D,) each.
+
+    Args:
+        law: the law.
+        low: a number or (D,); None for 0, or the lowest states that a field was learned on.
+        high: likewise; None for the largest of a sensible start, or the highest learned on.
+        seed: of that start.
+    """
     variables = law.shape[1]
     if low is None:
         low = np.zeros(variables) if law.low is None else law.low
