@@ -302,11 +302,11 @@ def traffic_pattern(seed: int) -> dict[str, float]:
     ramps = np.flatnonzero(roads.node_attributes["kind"] == 1)
     actuators = RoadActuators(ramps, np.zeros(0, dtype=np.int64))
     field = CellTransmission(roads, peak_demand(roads, seed=seed), actuators)
-    minutes, fives = np.linspace(0.0, 2.0, 121), np.linspace(0.0, 2.0, 25)
+    minutes, sixes = np.linspace(0.0, 2.0, 121), np.linspace(0.0, 2.0, 21)
     return {
         "none": drive(field, minutes).delay,
         "alinea": drive(field, minutes, alinea(field)).delay,
-        "predictive": drive(field, fives, predictive_control(field)).delay,
+        "predictive": drive(field, sixes, predictive_control(field)).delay,
     }
 
 

@@ -88,9 +88,9 @@ def drive(
 def predictive_control(
     model: CellTransmission,
     *,
-    interval: float = 5.0 / 60.0,
-    ahead: int = 6,
-    iterations: int = 8,
+    interval: float = 6.0 / 60.0,
+    ahead: int = 3,
+    iterations: int = 5,
     least_meter: float = 0.12,
     least_speed: float = 0.5,
 ) -> Controller:
