@@ -11,6 +11,7 @@ from graphtide.report.content import Page
 from graphtide.report.demo import demo_page
 from graphtide.report.dynamics_analyse import analyse_page
 from graphtide.report.dynamics_classify import classify_page
+from graphtide.report.dynamics_control import control_page
 from graphtide.report.dynamics_fit import fit_page
 from graphtide.report.dynamics_forecast import forecast_page
 from graphtide.report.lesson_depth import lesson_depth_page
@@ -33,6 +34,7 @@ _BUILDERS: dict[str, Callable[[Run], Page]] = {
     "dynamics fit": fit_page,
     "dynamics classify": classify_page,
     "dynamics forecast": forecast_page,
+    "dynamics control": control_page,
     "mechanisms equation": equation_page,
     "mechanisms distribution": distribution_page,
     "mechanisms growth": growth_page,
