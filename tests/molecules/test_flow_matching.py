@@ -17,6 +17,7 @@ from graphtide.molecules.flow_matching import (
     FlowMatchingExamples,
     Sampling,
     fit_flow_matching,
+    frames,
 )
 from graphtide.molecules.flow_matching.drawing import Wishes, starts
 from graphtide.molecules.flow_matching.sampler import run_chain
@@ -220,3 +221,17 @@ def test_examples_hold_the_molecules() -> None:
     assert alike[2].numel() == 0
     assert examples.order_counts().sum() == sum(n * (n - 1) // 2 for n in corpus.sizes.tolist())
     assert examples.compositions().sum(1).tolist() == corpus.sizes.tolist()
+
+
+@pytest.mark.parametrize(("start", "atoms"), VARIANTS)
+def test_frames_end_in_a_molecule_of_the_atoms_they_began_with(start: str, atoms: str) -> None:
+    model = _untrained(start, atoms)
+    found = frames(model, times=(0.0, 0.5, 1.0), seed=3, sampling=Sampling(steps=10))
+    assert found[0][0] == 0.0
+    assert 0.0 < found[1][0] <= 0.5
+    assert found[2][0] == 1.0
+    if atoms == "composition":
+        assert len({graph.types for _, graph in found}) == 1
+    if start == "masked":
+        assert not len(found[0][1].bonds)
+    assert set(found[2][1].types) <= set(model.vocabulary)

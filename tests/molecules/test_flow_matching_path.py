@@ -1,8 +1,8 @@
 """The probability path and its Markov chain, on spaces small enough to be enumerated."""
 
 import itertools
-import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -108,24 +108,33 @@ def test_one_step_gives_the_marginals_of_the_path(
     assert (after - wanted).abs().sum() > 1e-4
 
 
-@pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)
-@pytest.mark.parametrize("stochasticity", [0.0, 4.0])
-@pytest.mark.parametrize("exponent", [1.0, 2.0])
-def test_many_steps_give_the_data_at_order_one(
-    start: torch.Tensor, stochasticity: float, exponent: float
-) -> None:
+def _slope(start: torch.Tensor, stochasticity: float, exponent: float) -> float:
+    """Return the order at which the chain's end tends to the data as steps grow."""
     data = _joint(start)
     counts = [16, 32, 64, 128]
     errors = []
     for count in counts:
         levels = torch.linspace(0, 1, count + 1, dtype=torch.float64)
-        times = distorted(levels, exponent).tolist()
-        end = _chain(data, start, times, stochasticity)
+        end = _chain(data, start, distorted(levels, exponent).tolist(), stochasticity)
         torch.testing.assert_close(end.sum().item(), 1.0, rtol=1e-12, atol=0.0)
         errors.append(0.5 * (end - data).abs().sum().item())
-    slope = math.log(errors[-1] / errors[0]) / math.log(counts[0] / counts[-1])
-    assert slope == pytest.approx(1.0, abs=0.2), errors
     assert errors[-1] < 0.02
+    return float(-np.polyfit(np.log(counts), np.log(errors), 1)[0])
+
+
+@pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)
+@pytest.mark.parametrize(
+    ("stochasticity", "exponent"), [(0.0, 1.0), (0.0, 3.0), (1.0, 3.0), (4.0, 2.0), (4.0, 3.0)]
+)
+def test_many_steps_give_the_data_at_order_one(
+    start: torch.Tensor, stochasticity: float, exponent: float
+) -> None:
+    assert _slope(start, stochasticity, exponent) == pytest.approx(1.0, abs=0.1)
+
+
+def test_even_steps_resolve_the_end_worse() -> None:
+    # What the chain takes back at the end falls into the last steps: an error of h log(1 / h).
+    assert _slope(STARTS["marginal"], 4.0, 1.0) < 0.8
 
 
 def test_noise_follows_the_path() -> None:

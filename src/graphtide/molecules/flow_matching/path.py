@@ -7,13 +7,14 @@ start p0 to its value x1 in the data,
 
 and the continuous-time Markov chain with the rates, for z other than the present state x,
 
-    u_t(x -> z | x1) = [z = x1] / (1 - t)  +  eta (t [z = x1] + (1 - t) p0(z)),
+    u_t(x -> z | x1) = [z = x1] / (1 - t)  +  eta / (1 - t) (t [z = x1] + (1 - t) p0(z)),
 
 has these marginals: dp_t(z)/dt = sum_x p_t(x) u_t(x -> z), Kolmogorov's forward equation. The
 second term satisfies detailed balance with p_t(. | x1), so that it changes no marginal whatever the
-stochasticity eta >= 0; it lets the chain take back what turns out wrong. The chain that generates
-knows no x1: it puts the posterior p(x1 | all x at t), which a network predicts, in place of
-[z = x1], and has the marginals of the data then.
+stochasticity eta >= 0; it lets the chain take back what turns out wrong. It counts in units of
+-log(1 - t), the clock by which the path's own jumps are spread evenly, so that it stays at work to
+the end. The chain that generates knows no x1: it puts the posterior p(x1 | all x at t), which a
+network predicts, in place of [z = x1], and has the marginals of the data then.
 
 A start that puts all its weight on a state of its own (the mask) gives masked flow matching.
 
@@ -72,8 +73,8 @@ def rates(posterior: Tensor, time: float, start: Tensor, *, stochasticity: float
         start: p0, (K,).
         stochasticity: eta.
     """
-    forward = 1.0 / (1.0 - time) + stochasticity * time
-    return forward * posterior + stochasticity * (1.0 - time) * start
+    forward = (1.0 + stochasticity * time) / (1.0 - time)
+    return forward * posterior + stochasticity * start
 
 
 def transition(
@@ -89,8 +90,9 @@ def transition(
 
     With the posterior held, the rates into z do not depend on where the chain is. So it stays
     with the probability exp(-integral of their sum) and is else found at z in the proportion of
-    the integrals of the rates. Exact for a stochasticity of 0 and the true x1; of order 1 in the
-    step where the posterior changes.
+    the integrals of the rates. Exact for a stochasticity of 0 and the true x1. Where the posterior
+    changes, the chain's end is of order 1 in the number of steps (times crowded towards 1 by an
+    exponent of 2 or more; even times with a stochasticity lose a factor of the logarithm).
 
     Args:
         posterior: p(x1 = z | state), (..., K).
@@ -102,10 +104,10 @@ def transition(
     """
     if later >= 1.0:
         return posterior
-    grown = (later**2 - time**2) / 2
-    forward = math.log((1.0 - time) / (1.0 - later)) + stochasticity * grown
-    into = forward * posterior + stochasticity * (later - time - grown) * start
-    total = forward + stochasticity * (later - time - grown)
+    back = stochasticity * (later - time)
+    forward = (1.0 + stochasticity) * math.log((1.0 - time) / (1.0 - later)) - back
+    into = forward * posterior + back * start
+    total = forward + back
     moved = -math.expm1(-total)
     stay = torch.nn.functional.one_hot(state, len(start)).to(posterior.dtype) * (1.0 - moved)
     return stay + into * (moved / total)

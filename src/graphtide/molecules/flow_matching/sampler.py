@@ -46,6 +46,8 @@ class Sampling:
         steps: number of steps, one call of the network each; 10 to 500 are sensible.
         stochasticity: eta, how much the chain takes back beyond what the path asks for; 0 is the
             chain of fewest jumps.
+        mode: whether the last step takes the most probable state of each bond in place of drawing
+            it: fewer slips, slightly less variety.
         distortion: exponent k of the times t = 1 - (1 - u)^k of even u; above 1 they are crowded
             towards 1.
         guidance: w, the posterior is p(. | condition)^w p(.)^(1 - w); 1 is the condition alone,
@@ -54,9 +56,10 @@ class Sampling:
         batch: graphs that run together.
     """
 
-    steps: int = 50
-    stochasticity: float = 5.0
-    distortion: float = 2.0
+    steps: int = 40
+    stochasticity: float = 1.0
+    mode: bool = True
+    distortion: float = 3.0
     guidance: float = 1.5
     correct: bool = True
     batch: int = 256
@@ -214,6 +217,8 @@ def _posterior(
 def _transition(
     start: Tensor, posterior: Tensor, state: Tensor, time: float, later: float, sampling: Sampling
 ) -> Tensor:
+    if later >= 1.0 and sampling.mode:
+        return torch.nn.functional.one_hot(posterior.argmax(-1), posterior.shape[-1]).to(start)
     masks = len(start) - posterior.shape[-1]
     if masks:
         posterior = torch.nn.functional.pad(posterior, (0, masks))
