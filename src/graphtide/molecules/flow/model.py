@@ -51,7 +51,7 @@ from graphtide.molecules.generator import Generator, Progress, Sample
 
 __all__ = ["Flow"]
 
-_CHUNK = 1000
+_CHUNK = 2000
 
 
 class Flow(Generator):
