@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Self
 
 import numpy as np
@@ -304,24 +304,30 @@ class Flow(Generator):
             time.perf_counter() - began,
         )
 
-    def draw(self, number: int, *, seed: int = 0, temperature: float = 1.0) -> list[Grown]:
-        """Draw molecules as tensors, in chunks; :meth:`sample` writes them as SMILES.
+    def draw(self, number: int, *, seed: int = 0, temperature: float = 1.0) -> Iterator[Grown]:
+        """Return an iterator over chunks of drawn molecules, as tensors.
+
+        Args:
+            number: how many in all.
+            seed: as in :meth:`sample`, which writes the same molecules as SMILES.
+            temperature: as in :meth:`sample`.
 
         Raises:
             InputError: a number is out of its range.
         """
-        if number < 1 or temperature < 0:
+        if number < 1 or not temperature >= 0:
             raise InputError(
                 f"number must be at least 1 and temperature not negative; they are {number} and "
                 f"{temperature:g}"
             )
         generator = torch.Generator().manual_seed(seed)
-        drawn: list[Grown] = []
-        for at in range(0, number, _CHUNK):
-            shape = (min(_CHUNK, number - at), self.dimension)
-            z = torch.randn(shape, generator=generator, dtype=torch.float64)
-            drawn.append(self._bijection().inverse(temperature * z.to(self.device))[1])
-        return drawn
+
+        def chunk(count: int) -> Grown:
+            shape = (count, self.dimension)
+            z = temperature * torch.randn(shape, generator=generator, dtype=torch.float64)
+            return self._bijection().inverse(z.to(self.device))[1]
+
+        return (chunk(min(_CHUNK, number - at)) for at in range(0, number, _CHUNK))
 
     def _written(self, grown: Grown) -> list[tuple[str, bool]]:
         """Return the SMILES of drawn molecules, and whether they were valid as drawn."""
