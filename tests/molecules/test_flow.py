@@ -8,6 +8,8 @@ import signal
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from graphtide.errors import InputError
 from graphtide.molecules.chemistry import (
@@ -154,6 +156,50 @@ def test_molecules_come_back_from_latent_space(corpus, constrained):
         for graph, again in zip(graphs, flow.decode(z), strict=True):
             assert again.types == graph.types
             assert np.array_equal(again.bonds, graph.bonds)
+
+
+@st.composite
+def any_graphs(draw: st.DrawFn, types: int = 8, most: int = 6, slots: int = 3) -> TypedGraph:
+    """Draw a graph that need be neither valid nor connected."""
+    size = draw(st.integers(1, most))
+    kinds = tuple(VOCABULARY[draw(st.integers(0, types - 1))] for _ in range(size))
+    bonds = []
+    for node in range(1, size):
+        partners = draw(st.sets(st.integers(0, node - 1), max_size=min(slots, node)))
+        bonds += [(partner, node, draw(st.integers(1, 3))) for partner in partners]
+    rows = np.array(sorted(bonds), dtype=np.int16).reshape(-1, 3)
+    return TypedGraph(kinds, rows)
+
+
+VOCABULARY = tuple(
+    AtomType.parse(name)
+    for name in ("C(4)", "N(3)", "O(2)", "F(1)", "S(6)", "N(4)+", "O(1)-", "S(2)")
+)
+
+
+@functools.cache
+def flow_of_any_graphs() -> Flow:
+    torch.manual_seed(0)
+    return shaken(Flow(VOCABULARY, size_counts=[1] * 6, slots=3, width=16, layers=1, heads=2))
+
+
+@given(st.lists(any_graphs(), min_size=1, max_size=4), st.integers(0, 1 << 20))
+def test_any_graph_comes_back_from_latent_space(graphs, seed):
+    flow = flow_of_any_graphs()
+    z = flow.encode(graphs, torch.Generator().manual_seed(seed))
+    for graph, again in zip(graphs, flow.decode(z), strict=True):
+        assert again.types == graph.types
+        assert np.array_equal(again.bonds, graph.bonds)
+
+
+@given(any_graphs(), st.integers(0, 1 << 20))
+def test_corrected_graphs_are_molecules(graph, seed):
+    likelihoods = np.random.default_rng(seed).random(len(graph.bonds))
+    sound = corrected(graph, likelihoods)
+    assert corrected(sound, np.ones(len(sound.bonds))) is sound
+    assert (sound.hydrogens >= 0).all()
+    assert len(sound.bonds) <= len(graph.bonds)
+    assert "." not in to_smiles(sound.types, sound.bonds)
 
 
 def test_what_is_seen_of_a_prefix_is_right(corpus):

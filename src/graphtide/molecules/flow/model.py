@@ -21,9 +21,8 @@ first; here nodes and bonds by turns); autoregressive flows: Papamakarios, Pavla
 from __future__ import annotations
 
 import copy
-import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Self
 
 import numpy as np
@@ -31,7 +30,6 @@ import torch
 from torch import Tensor
 
 from graphtide.errors import InputError
-from graphtide.flows.histogram import histogram_cell, histogram_forward
 from graphtide.molecules.chemistry import (
     AtomType,
     TypedGraph,
@@ -39,22 +37,21 @@ from graphtide.molecules.chemistry import (
     to_smiles,
     typed_graph,
 )
+from graphtide.molecules.flow.bijection import MoleculeBijection
 from graphtide.molecules.flow.correction import corrected
-from graphtide.molecules.flow.growth import Grown, grow
-from graphtide.molecules.flow.likelihood import floored, known_choices, log_likelihood
+from graphtide.molecules.flow.growth import Grown
 from graphtide.molecules.flow.network import Conditioner
 from graphtide.molecules.flow.rows import (
     Rows,
     pack_choices,
     pack_graphs,
     unpack_bonds,
-    unpack_choices,
 )
 from graphtide.molecules.generator import Generator, Progress, Sample
 
 __all__ = ["Flow"]
 
-_CHUNK = 1000
+_CHUNK = 2000
 
 
 class Flow(Generator):
@@ -114,7 +111,7 @@ class Flow(Generator):
     @property
     def dimension(self) -> int:
         """D, length of a latent vector."""
-        return 1 + self.most_atoms * (1 + self.slots)
+        return self._bijection().dimension
 
     def settings(self) -> dict[str, object]:
         """Return what :meth:`from_settings` takes, beside the vocabulary."""
@@ -155,9 +152,7 @@ class Flow(Generator):
             orders: (B, N, S).
         """
         rows = Rows(sizes, types, partners, orders)
-        choices = known_choices(self.network, self.valences, rows, constrained=self.constrained)
-        likelihoods = log_likelihood(choices, rows)
-        return -(self._log_sizes(likelihoods)[sizes - 1] + likelihoods)
+        return -self._bijection().log_likelihood(rows)
 
     @torch.no_grad()
     def log_likelihood(self, graphs: Sequence[TypedGraph]) -> Tensor:
@@ -188,28 +183,7 @@ class Flow(Generator):
         Raises:
             InputError: x lies outside of what the flow can make.
         """
-        cells = x.detach().floor().long()
-        rows = unpack_choices(cells, self.most_atoms, self.slots, len(self.vocabulary))
-        choices = known_choices(self.network, self.valences, rows, constrained=self.constrained)
-        batch = len(rows)
-        places = x[:, 1:].reshape(batch, self.most_atoms, 1 + self.slots)
-        units = places - places.detach().floor()  # certain choices: u = e
-        size_unit, log_det = histogram_forward(x[:, 0], self._log_sizes(x).expand(batch, -1))
-
-        real = choices.real.nonzero().unbind(1)
-        unit, log_slope = histogram_forward(
-            places[real[0], real[1], 0], floored(choices.types[real]).to(x.dtype)
-        )
-        units = units.index_put((*real, torch.zeros_like(real[0])), unit)
-        log_det = log_det.index_add(0, real[0], log_slope)
-        slot = (choices.molecule, choices.node, choices.slot + 1)
-        unit, log_slope = histogram_forward(places[slot], floored(choices.bonds).to(x.dtype))
-        units = units.index_put(slot, unit)
-        log_det = log_det.index_add(0, slot[0], log_slope)
-        if not bool((log_det > -math.inf).all()):
-            raise InputError("a graph has choices that the flow gives no probability to")
-        z = torch.special.ndtri(_inside(torch.cat([size_unit[:, None], units.flatten(1)], 1)))
-        return z, log_det + (0.5 * z.square() + 0.5 * math.log(2.0 * math.pi)).sum(1)
+        return self._bijection().forward(x)
 
     def from_latent(self, z: Tensor) -> Tensor:
         """Map latent vectors z (B, D) to spread variables x (B, D), without gradient.
@@ -217,9 +191,7 @@ class Flow(Generator):
         Raises:
             InputError: the shape does not fit.
         """
-        grown, size_places = self._grown(z)
-        places = torch.cat([grown.types[..., None], grown.bonds], 2)  # (B, M, 1 + S)
-        return torch.cat([size_places[:, None], places.flatten(1)], 1)
+        return self._bijection().inverse(z)[0]
 
     def spread(self, graphs: Sequence[TypedGraph], generator: torch.Generator | None) -> Tensor:
         """Return spread variables x (B, D) of molecules.
@@ -266,8 +238,8 @@ class Flow(Generator):
         Raises:
             InputError: the shape does not fit.
         """
-        exact = self._exact()
-        parts = [exact._grown(part.double())[0].rows for part in z.split(_CHUNK)]
+        exact = self._exact()._bijection()
+        parts = [exact.inverse(part.double())[1].rows for part in z.split(_CHUNK)]
         return [graph for rows in parts for graph in self.graphs(rows)]
 
     def interpolate(self, first: str, last: str, number: int) -> tuple[str, ...]:
@@ -287,8 +259,8 @@ class Flow(Generator):
             raise InputError(f"a path needs at least 2 molecules; {number} were asked for")
         ends = self.encode([typed_graph(parse_smiles(text)) for text in (first, last)])
         weights = torch.linspace(0.0, 1.0, number, dtype=ends.dtype, device=ends.device)
-        exact = self._exact()
-        grown, _ = exact._grown(torch.lerp(ends[:1], ends[1:], weights[:, None]))
+        line = torch.lerp(ends[:1], ends[1:], weights[:, None])
+        _, grown = self._exact()._bijection().inverse(line)
         return tuple(smiles for smiles, _ in self._written(grown))
 
     def sample(
@@ -332,41 +304,30 @@ class Flow(Generator):
             time.perf_counter() - began,
         )
 
-    def draw(self, number: int, *, seed: int = 0, temperature: float = 1.0) -> list[Grown]:
-        """Draw molecules as tensors, in chunks; :meth:`sample` writes them as SMILES.
+    def draw(self, number: int, *, seed: int = 0, temperature: float = 1.0) -> Iterator[Grown]:
+        """Return an iterator over chunks of drawn molecules, as tensors.
+
+        Args:
+            number: how many in all.
+            seed: as in :meth:`sample`, which writes the same molecules as SMILES.
+            temperature: as in :meth:`sample`.
 
         Raises:
             InputError: a number is out of its range.
         """
-        if number < 1 or temperature < 0:
+        if number < 1 or not temperature >= 0:
             raise InputError(
                 f"number must be at least 1 and temperature not negative; they are {number} and "
                 f"{temperature:g}"
             )
         generator = torch.Generator().manual_seed(seed)
-        drawn: list[Grown] = []
-        for at in range(0, number, _CHUNK):
-            shape = (min(_CHUNK, number - at), self.dimension)
-            z = torch.randn(shape, generator=generator, dtype=torch.float64)
-            drawn.append(self._grown(temperature * z.to(self.device))[0])
-        return drawn
 
-    @torch.no_grad()
-    def _grown(self, z: Tensor) -> tuple[Grown, Tensor]:
-        """Return the molecules at latent vectors, and the places of their sizes (B,)."""
-        if z.ndim != 2 or z.shape[1] != self.dimension or not z.is_floating_point():
-            raise InputError(
-                f"latent vectors of shape (B, {self.dimension}) are wanted, in floating point; "
-                f"they are {tuple(z.shape)} of {z.dtype}"
-            )
-        units = _inside(torch.special.ndtr(z))
-        cells, shares, _ = histogram_cell(units[:, 0], self._log_sizes(z).expand(len(z), -1))
-        places = units[:, 1:].reshape(-1, self.most_atoms, 1 + self.slots)
-        grown = grow(
-            self.network, self.valences, cells + 1, places[..., 0].clone(), places[..., 1:].clone(),
-            constrained=self.constrained,
-        )  # fmt: skip
-        return grown, cells + shares
+        def chunk(count: int) -> Grown:
+            shape = (count, self.dimension)
+            z = temperature * torch.randn(shape, generator=generator, dtype=torch.float64)
+            return self._bijection().inverse(z.to(self.device))[1]
+
+        return (chunk(min(_CHUNK, number - at)) for at in range(0, number, _CHUNK))
 
     def _written(self, grown: Grown) -> list[tuple[str, bool]]:
         """Return the SMILES of drawn molecules, and whether they were valid as drawn."""
@@ -405,10 +366,10 @@ class Flow(Generator):
         rows = pack_graphs(graphs, self.vocabulary, slots=self.slots)
         return Rows(*(tensor.to(self.device) for tensor in _tensors(rows)))
 
-    def _log_sizes(self, like: Tensor) -> Tensor:
-        """Return the logarithms of the probabilities of 1, 2, ... M nodes, (M,)."""
-        counts = torch.tensor(self.size_counts, dtype=like.dtype, device=like.device)
-        return floored((counts / counts.sum()).clamp_min(1e-30).log())
+    def _bijection(self) -> MoleculeBijection:
+        return MoleculeBijection(
+            self.network, self.valences, self.size_counts, self.slots, self.constrained
+        )
 
     def _exact(self) -> Self:
         """Return this flow in float64, whose cells are found again whatever was rounded."""
@@ -417,9 +378,3 @@ class Flow(Generator):
 
 def _tensors(rows: Rows) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return rows.sizes, rows.types, rows.partners, rows.orders
-
-
-def _inside(unit: Tensor) -> Tensor:
-    """Keep shares of probability where the normal quantile is finite."""
-    limits = torch.finfo(unit.dtype)
-    return unit.clamp(limits.tiny, 1.0 - limits.eps / 2)

@@ -40,19 +40,19 @@ class Memory:
     def __init__(self, network: Conditioner, batch: int, most: int) -> None:
         weight = network.type_logits.weight
         heads, layers = network.heads, len(network.layers)
-        shape = (layers, 2, batch, heads, most, weight.shape[1] // heads)
+        shape = (layers, 2, most, batch, heads, weight.shape[1] // heads)
         self._tokens = weight.new_empty(shape)
         self.count = 0
 
     def keep(self, first: int) -> None:
         """Go on with the first molecules only."""
-        self._tokens = self._tokens[:, :, :first]
+        self._tokens = self._tokens[:, :, :, :first]
 
     def extended(self, place: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Add keys and values (B, H, 1, width / H) to layer `place`; return all of its own."""
+        """Add keys and values (B, H, width / H) to a layer; return its (t, B, H, width / H)."""
         held = self._tokens[place]
-        held[0, :, :, self.count], held[1, :, :, self.count] = keys[:, :, 0], values[:, :, 0]
-        return held[0, :, :, : self.count + 1], held[1, :, :, : self.count + 1]
+        held[0, self.count], held[1, self.count] = keys, values
+        return held[0, : self.count + 1], held[1, : self.count + 1]
 
 
 class _Layer(nn.Module):
@@ -61,6 +61,7 @@ class _Layer(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
+        self.scale = (width // heads) ** -0.5
         self.first_norm, self.second_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.read = nn.Linear(width, 3 * width)
         self.write = nn.Linear(width, width)
@@ -71,26 +72,32 @@ class _Layer(nn.Module):
         """Return the new tokens (B, T, width).
 
         Args:
-            x: new tokens (B, T, width).
+            x: new tokens (B, T, width); with a memory T is 1.
             bias: of the attention, (B, H, all tokens, T).
             memory: earlier tokens; the new ones are added.
             place: number of this layer.
         """
-        batch, count, width = x.shape
-        mixed = self.read(self.first_norm(x)).view(batch, count, 3, self.heads, -1)
-        queries, keys, values = mixed.permute(2, 0, 3, 1, 4).unbind(0)  # (B, H, T, width / H)
-        if memory is not None:
-            keys, values = memory.extended(place, keys, values)
-        # All tokens before new ones: a softmax over short rows is slow, one over columns is not.
-        scores = keys @ queries.transpose(2, 3) * (queries.shape[-1] ** -0.5) + bias
-        weights = scores.softmax(2)
-        if count == 1:  # many products of a row with a small matrix are slow
-            seen = (weights * values).sum(2, keepdim=True)  # (B, H, 1, width / H)
-        else:
-            seen = weights.transpose(2, 3) @ values  # (B, H, T, width / H)
-        seen = seen.transpose(1, 2).reshape(batch, count, width)
-        x = x + self.write(seen)
+        mixed = self.read(self.first_norm(x)).unflatten(2, (3, self.heads, -1))
+        seen = (
+            self._among(mixed, bias) if memory is None else self._back(mixed, bias, memory, place)
+        )
+        x = x + self.write(seen.reshape(x.shape))
         return x + self.narrow(functional.relu(self.widen(self.second_norm(x))))
+
+    def _among(self, mixed: Tensor, bias: Tensor) -> Tensor:
+        """Return what tokens see of each other, (B, T, H, width / H)."""
+        queries, keys, values = mixed.permute(2, 0, 3, 1, 4).unbind(0)  # (B, H, T, width / H)
+        # All tokens before new ones: a softmax over short rows is slow, one over columns is not.
+        weights = (keys @ queries.transpose(2, 3) * self.scale + bias).softmax(2)
+        return (weights.transpose(2, 3) @ values).transpose(1, 2)
+
+    def _back(self, mixed: Tensor, bias: Tensor, memory: Memory, place: int) -> Tensor:
+        """Return what one new token sees of all, (B, H, width / H)."""
+        query, key, value = mixed[:, 0].unbind(1)  # (B, H, width / H)
+        keys, values = memory.extended(place, key, value)  # (t, B, H, width / H)
+        # Many products of a row with a small matrix are slower than products and sums.
+        scores = (keys * (self.scale * query)).sum(3) + bias[..., 0].permute(2, 0, 1)  # (t, B, H)
+        return (scores.softmax(0)[..., None] * values).sum(0)
 
 
 class Conditioner(nn.Module):
