@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from graphtide.cli.console import JsonOption, progress_bar, show_metrics
-from graphtide.cli.options import SeedOption
+from graphtide.cli.options import DeviceOption, SeedOption
 
 __all__ = ["fit"]
 
@@ -55,6 +55,7 @@ def fit(
     samples: Annotated[
         int, typer.Option(min=0, help="Molecules made afterwards, scored and shown.")
     ] = 1000,
+    device: DeviceOption = "auto",
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
@@ -83,6 +84,7 @@ def fit(
         tuple(name.strip() for name in properties.split(",") if name.strip()),
         samples,
         seed,
+        device,
     )
     check_settings(settings)
     lines = read_source(corpus, column=column)

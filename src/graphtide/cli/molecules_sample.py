@@ -9,7 +9,7 @@ import typer
 
 from graphtide.cli.console import JsonOption, progress_bar, show_metrics
 from graphtide.cli.inputs import parse_assignments
-from graphtide.cli.options import SeedOption
+from graphtide.cli.options import DeviceOption, SeedOption
 
 __all__ = ["sample"]
 
@@ -54,6 +54,7 @@ def sample(
             "corrected is counted."
         ),
     ] = True,
+    device: DeviceOption = "auto",
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
@@ -62,12 +63,13 @@ def sample(
 
     from graphtide.molecules.files import check_format, write_molecules
     from graphtide.molecules.generator import load_generator
+    from graphtide.molecules.learning import chosen_device
     from graphtide.molecules.sampling import SamplingOptions
     from graphtide.run import Run
 
     check_format(out)
     wanted = parse_assignments(condition or [], option="--condition")
-    model = load_generator(Run.open(run, kind="molecules fit"))
+    model = load_generator(Run.open(run, kind="molecules fit")).to(chosen_device(device))
     options = SamplingOptions(temperature, stochasticity, guidance, correct)
     sampler = options.sampler(model)
     with progress_bar(quiet=json) as progress:

@@ -300,6 +300,7 @@ def fit_construction(
     learning_rate: float = 2e-3,
     random_orders: float = 0.0,
     seed: int = 0,
+    device: torch.device | str = "cpu",
     checkpoint: Path | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> tuple[Construction, Training]:
@@ -315,6 +316,7 @@ def fit_construction(
         learning_rate: largest one.
         random_orders: share of the batches in random orders.
         seed: of the weights and of all draws.
+        device: to train on.
         checkpoint: file from which an interrupted training goes on.
         progress: told the share done.
 
@@ -326,7 +328,7 @@ def fit_construction(
     examples = ConstructionExamples(corpus, random_orders=random_orders, seed=seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Construction(examples.actions, width=width, layers=layers)
+        model = Construction(examples.actions, width=width, layers=layers).to(device)
     training, held_out = held_out_split(len(corpus), seed=seed)
     batch = min(batch, len(training))
     if steps is None:

@@ -11,6 +11,7 @@ from typing import TypedDict, cast, get_args
 
 import numpy as np
 import pandas
+import torch
 
 from graphtide.data.fetch import cache_folder
 from graphtide.errors import InputError
@@ -19,7 +20,7 @@ from graphtide.molecules.corpus import Corpus
 from graphtide.molecules.encoding import Mixtures
 from graphtide.molecules.files import MoleculeLines
 from graphtide.molecules.generator import Generator, save_generator
-from graphtide.molecules.learning import held_out_split
+from graphtide.molecules.learning import chosen_device, held_out_split
 from graphtide.molecules.metrics import score
 from graphtide.run import Run
 from graphtide.training.loop import Training
@@ -35,6 +36,7 @@ class Common(TypedDict):
     minutes: float | None
     steps: int | None
     seed: int
+    device: torch.device
     checkpoint: Path | None
     progress: Progress | None
 
@@ -60,6 +62,7 @@ class FitSettings:
             (flow_matching).
         samples: molecules made after the training, to be scored and shown.
         seed: of everything random.
+        device: to train on, such as cpu or cuda; auto takes a GPU where there is one.
     """
 
     model: str = "construction"
@@ -71,6 +74,7 @@ class FitSettings:
     properties: tuple[str, ...] = ()
     samples: int = 1000
     seed: int = 0
+    device: str = "auto"
 
     def configuration(self) -> dict[str, object]:
         """Return the settings as JSON can hold them."""
@@ -89,6 +93,7 @@ def check_settings(settings: FitSettings) -> None:
     ):
         if value not in known:
             raise InputError(f"--{name} is '{value}'; {', '.join(known)} are known")
+    chosen_device(settings.device)
     if not settings.minutes > 0:
         raise InputError(f"--minutes is {settings.minutes:g}; a positive number was expected")
     if settings.properties and settings.model != "flow_matching":
@@ -183,6 +188,7 @@ def train_model(
         "minutes": minutes,
         "steps": settings.steps,
         "seed": settings.seed,
+        "device": chosen_device(settings.device),
         "checkpoint": checkpoint,
         "progress": progress,
     }

@@ -25,7 +25,7 @@ from graphtide.nn.averaging import AveragedModel
 from graphtide.training.loop import Checkpoint, Training, train
 from graphtide.training.schedule import cosine
 
-__all__ = ["Examples", "Plan", "held_out_split", "plan_steps", "train_generator"]
+__all__ = ["Examples", "Plan", "chosen_device", "held_out_split", "plan_steps", "train_generator"]
 
 PIECES = 40
 """Stretches of training; after each the held-out loss is taken and the best weights are kept."""
@@ -64,6 +64,24 @@ class Plan:
     averaging: float = 0.999
     weight_decay: float = 0.01
     seed: int = 0
+
+
+def chosen_device(name: str) -> torch.device:
+    """Return the device of a name such as cpu or cuda:1; auto takes a GPU where there is one.
+
+    Raises:
+        InputError: the name is no device that is here.
+    """
+    found = torch.accelerator.current_accelerator(check_available=True)
+    if name == "auto":
+        return torch.device("cpu") if found is None else found
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"'{name}' names no device; cpu, cuda or auto were expected") from None
+    if device.type != "cpu" and (found is None or device.type != found.type):
+        raise InputError(f"there is no {device.type} device here; cpu or auto were expected")
+    return device
 
 
 def held_out_split(count: int, *, most: int = 2000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
