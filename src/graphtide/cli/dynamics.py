@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from graphtide.cli.analyse import analyse
 from graphtide.cli.classify import classify
 from graphtide.cli.console import JsonOption, progress_bar, show_metrics
 from graphtide.cli.control import control
@@ -253,3 +254,4 @@ def predict(
 app.command()(forecast)
 app.command()(classify)
 app.command()(control)
+app.command()(analyse)

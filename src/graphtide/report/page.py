@@ -9,6 +9,7 @@ from graphtide.errors import InputError
 from graphtide.files import write_text
 from graphtide.report.content import Page
 from graphtide.report.demo import demo_page
+from graphtide.report.dynamics_analyse import analyse_page
 from graphtide.report.dynamics_classify import classify_page
 from graphtide.report.dynamics_control import control_page
 from graphtide.report.dynamics_fit import fit_page
@@ -27,6 +28,7 @@ __all__ = ["render", "write_report"]
 
 _BUILDERS: dict[str, Callable[[Run], Page]] = {
     "demo": demo_page,
+    "dynamics analyse": analyse_page,
     "dynamics fit": fit_page,
     "dynamics classify": classify_page,
     "dynamics forecast": forecast_page,

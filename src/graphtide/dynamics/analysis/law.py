@@ -10,7 +10,7 @@ the members of an ensemble where the run has one, each a law itself.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +31,7 @@ from graphtide.equation import Equation
 from graphtide.equation.expression import Symbol
 from graphtide.errors import ComputationError, InputError
 from graphtide.graph import Graph
-from graphtide.ode.solve import solve
+from graphtide.ode.solve import Event, solve
 from graphtide.run import Run
 from graphtide.trajectory import Trajectory
 
@@ -174,6 +174,13 @@ class Law:
     def variables(self) -> tuple[str, ...]:
         """Names of the D variables of a node."""
         return self.source.variables
+
+    @property
+    def diffusive(self) -> bool:
+        """Whether the spectrum of the Jacobian is known to be real, so that RKC may be used."""
+        equation = self.equation
+        known = equation is not None and equation.structure == "diffusive"
+        return known and not self.graph.directed
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -434,19 +441,21 @@ class Law:
         return self.source.on(graph)
 
     def _unfolded_equation(self, graph: Graph) -> RightHandSide:
-        compiled, sender = self._compiled, self.graph.adjacency.indices
+        compiled = self._compiled
         given = compiled.node_values(graph, torch.zeros((), dtype=torch.float64))
         of_nodes = compiled.node_values(self.graph, torch.zeros((), dtype=torch.float64))
         for symbol, value in of_nodes.items():  # a copy has the degree of its node
-            given[symbol] = torch.cat([value, value[torch.from_numpy(sender.astype(np.int64))]])
+            given[symbol] = torch.cat([value, value[self._senders]])
 
         def rates(time: Tensor, states: Tensor) -> Tensor:
             return compiled.derivative(time, states, graph, given)
 
         return rates
 
-    def jacobian_blocks(self, states: Tensor, time: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
-        """Return df_i/dx_i, (..., N, D, D), and df_i/dx_j of each edge, (..., E, D, D).
+    def jacobian_blocks(
+        self, states: Tensor, time: Tensor | float = 0.0
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the rates, df_i/dx_i, (..., N, D, D), and df_i/dx_j of each edge, (..., E, D, D).
 
         One reverse sweep a variable (`graphtide.dynamics.analysis.edges`). The last dimension is
         the variable by which is derived; edges are those of `graph.adjacency`, row by row.
@@ -455,23 +464,30 @@ class Law:
             states: shape (..., N, D).
             time: 0-dim.
         """
-        count, sender = self.graph.node_count, self.graph.adjacency.indices
-        place = torch.from_numpy(sender.astype(np.int64)).to(states.device)
+        count = self.graph.node_count
+        moment = torch.as_tensor(time, dtype=states.dtype, device=states.device)
         with torch.enable_grad():
             known = states.detach()
-            wide = torch.cat([known, known.index_select(-2, place)], dim=-2).requires_grad_()
-            moment = torch.as_tensor(time, dtype=states.dtype, device=states.device)
-            rates = self._unfolded(moment, wide)
+            sent = known.index_select(-2, self._senders.to(states.device))
+            wide = torch.cat([known, sent], dim=-2).requires_grad_()
+            rates = self._unfolded(moment, wide)[..., :count, :]
             rows = []
             for d in range(len(self.variables)):
-                total = rates[..., :count, d].sum()
+                total = rates[..., d].sum()
                 if not total.requires_grad:
                     rows.append(torch.zeros_like(wide))
                     continue
                 (row,) = torch.autograd.grad(total, wide, retain_graph=True, materialize_grads=True)
                 rows.append(row)
         blocks = torch.stack(rows, dim=-2)  # (..., N + E, D, D)
-        return blocks[..., :count, :, :], blocks[..., count:, :, :]
+        known = rates.detach()
+        if self.forcing is not None:
+            known = known + self.forcing(moment)
+        return known, blocks[..., :count, :, :], blocks[..., count:, :, :]
+
+    @cached_property
+    def _senders(self) -> Tensor:
+        return torch.from_numpy(self.graph.adjacency.indices.astype(np.int64))
 
     def jacobian(self, states: np.ndarray | Tensor, time: float = 0.0) -> csr_array:
         """Return J as a sparse matrix (N D, N D), float64; state d of node i is number i D + d.
@@ -483,24 +499,25 @@ class Law:
         Raises:
             ComputationError: an entry is not finite.
         """
-        own, sent = self.jacobian_blocks(torch.as_tensor(states, dtype=torch.float64), time)
+        _, own, sent = self.jacobian_blocks(torch.as_tensor(states, dtype=torch.float64), time)
         if not (torch.isfinite(own).all() and torch.isfinite(sent).all()):
             raise ComputationError("the Jacobian is not finite at these states")
         return block_jacobian(self.graph, own.cpu().numpy(), sent.cpu().numpy())
 
-    def dense_jacobian(self, states: Tensor, time: Tensor | float = 0.0) -> Tensor:
-        """Return J as a tensor (..., N D, N D), for small graphs; states (..., N, D)."""
-        own, sent = self.jacobian_blocks(states, time)
+    def dense_jacobian(self, states: Tensor, time: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
+        """Return the rates (..., N, D) and J (..., N D, N D), for small graphs."""
+        rates, own, sent = self.jacobian_blocks(states, time)
         count, variables = self.shape
-        adjacency = self.graph.adjacency
-        row = torch.from_numpy(np.repeat(np.arange(count), np.diff(adjacency.indptr)))
-        column = torch.from_numpy(adjacency.indices.astype(np.int64))
-        lead = own.shape[:-3]
+        lead, size = own.shape[:-3], count * variables
+        if count == 1 and not len(self._senders):
+            return rates, own.reshape(*lead, size, size)
+        row = np.repeat(np.arange(count), np.diff(self.graph.adjacency.indptr))
+        place = torch.from_numpy(row * count).to(own.device) + self._senders.to(own.device)
         full = own.new_zeros((*lead, count * count, variables, variables))
-        full.index_add_(-3, (row * count + column).to(own.device), sent)
+        full.index_add_(-3, place, sent)
         full.index_add_(-3, torch.arange(count, device=own.device) * (count + 1), own)
         square = full.reshape(*lead, count, count, variables, variables).transpose(-3, -2)
-        return square.reshape(*lead, count * variables, count * variables)
+        return rates, square.reshape(*lead, size, size)
 
     def solve(
         self,
@@ -511,24 +528,26 @@ class Law:
         relative_tolerance: float = 1e-6,
         absolute_tolerance: float = 1e-8,
         maximum_steps: int = 100_000,
+        events: Sequence[Event] = (),
     ) -> np.ndarray:
         """Return the states (T, ..., N, D) from `start` (..., N, D) through `times` (T,).
+
+        Fewer times are returned where a terminal event ends the solve.
 
         Raises:
             ComputationError: the integration failed, such as by running off to infinity.
         """
-        equation = self.equation
-        diffusive = equation is not None and equation.structure == "diffusive"
         with torch.no_grad():
             solution = solve(
                 self.numeric,
                 torch.tensor(np.asarray(start, dtype=np.float64)),
                 np.asarray(times, dtype=np.float64),
                 method=method,
-                structure="diffusive" if diffusive and not self.graph.directed else "plain",
+                structure="diffusive" if self.diffusive else "plain",
                 relative_tolerance=relative_tolerance,
                 absolute_tolerance=absolute_tolerance,
                 maximum_steps=maximum_steps,
+                events=events,
             )
         return solution.states.numpy()
 

@@ -131,7 +131,31 @@ class Resilience:
         found["tipping_nodes_random_protected"] = (
             None if self.protected_tip is None else self.protected_tip.position
         )
+        found["findings"] = self.findings()
         return found
+
+    def findings(self) -> list[str]:
+        """Return what a reader should know, in sentences."""
+        said = []
+        for branch in self.branches:
+            what = branch.name.replace("_", ", ")
+            if branch.tip is None:
+                said.append(f"Losing {what}: the upper state changes without a sudden collapse.")
+                continue
+            theory = ""
+            if branch.reduced_tip is not None:
+                theory = f" (the one-dimensional reduction says {branch.reduced_tip.position:.3g})"
+            said.append(f"Losing {what}: collapse at a share of {branch.tip.position:.3g}{theory}.")
+        bistable = [b for b in self.branches if b.bistable_from is not None]
+        if bistable:
+            first = min(bistable, key=lambda b: b.bistable_from or 0.0)
+            said.append(
+                f"A low state exists beside the high one from a share of {first.bistable_from:.3g} "
+                f"on (losing {first.name.replace('_', ', ')}): a push can topple the system."
+            )
+        names = ", ".join(self.law.graph.names[i] for i in self.protected[:5])
+        said.append(f"The state rests most on the nodes {names}: protect them first.")
+        return said
 
     def tables(self) -> dict[str, pandas.DataFrame]:
         """Return resilience_curves, resilience_warnings and resilience_nodes."""
