@@ -60,7 +60,7 @@ def _curves(curves: pandas.DataFrame, values: dict[str, object]) -> Figure:
         axis.set_ylabel("x_eff")
     for axis in axes[len(kinds) :]:
         axis.set_visible(False)
-    axes[0].legend()
+    axes[0].legend(loc="lower left", bbox_to_anchor=(0.0, 0.1))
     return Figure(
         svg_of(figure),
         "Weighted mean state while the network is damaged: reached from high states, from low ones,"

@@ -38,6 +38,8 @@ __all__ = ["DAMAGES", "Branch", "Resilience", "end_states", "resilience"]
 
 Progress = Callable[[float, str], None]
 
+_COLLAPSE = 0.2  # of the larger of two values of x_eff, lost at once
+
 DAMAGES: tuple[tuple[Loss, Order], ...] = (
     ("nodes", "random"),
     ("nodes", "targeted"),
@@ -290,7 +292,9 @@ def _branch(law: Law, kind: Damage) -> Callable[[float, np.ndarray], tuple[float
 
 def _tip(law: Law, kind: Damage, shares: np.ndarray, state: np.ndarray) -> Jump | None:
     """Return where the upper branch breaks off; the share 1, where nothing is left, is no point."""
-    return jump_of(_branch(law, kind), _with_network(kind, shares), state, width=1e-3)
+    return jump_of(
+        _branch(law, kind), _with_network(kind, shares), state, share=_COLLAPSE, width=1e-3
+    )
 
 
 def _with_network(kind: Damage, shares: np.ndarray) -> np.ndarray:
@@ -336,8 +340,10 @@ def _follow(
         low,
         np.array(reduced_high),
         np.array(reduced_lows),
-        first_jump(full, shares, highs, states, width=1e-3),
-        first_jump(reduced_branch, shares, reduced_high, reduced_states, width=1e-3),
+        first_jump(full, shares, highs, states, share=_COLLAPSE, width=1e-3),
+        first_jump(
+            reduced_branch, shares, reduced_high, reduced_states, share=_COLLAPSE, width=1e-3
+        ),
         float(shares[apart[0]]) if apart.size else None,
     )
 
