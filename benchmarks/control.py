@@ -41,6 +41,7 @@ from graphtide.dynamics.control import (
     steer,
     tracking_cost,
 )
+from graphtide.dynamics.fields import LearnedField
 from graphtide.errors import ComputationError
 from graphtide.graph import Graph
 
@@ -276,6 +277,7 @@ def learned_tipping(_: Path | None) -> dict[str, object]:
             start[::2] *= 0.05
         path = simulate(equation, graph, np.linspace(0.0, 6.0, 121), start)
         field = fit(path, graph).field
+        assert isinstance(field, LearnedField)  # what fit learns without a neural model
         truth = fold_of(Law.of(equation, graph), rising=rising, high=40.0)
         learned = fold_of(Law(field, graph), rising=rising, high=12.0)
         error = None
@@ -322,7 +324,7 @@ PARTS: dict[str, Callable[[Path | None], dict[str, object]]] = {
 
 def main() -> None:
     """Run the parts that are asked for and write their results."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description="Measure control and resilience.")
     parser.add_argument("--data", type=Path, default=None)
     parser.add_argument("--only", default="")
     parser.add_argument("--again", action="store_true")

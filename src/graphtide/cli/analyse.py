@@ -32,7 +32,7 @@ def analyse(
         ),
     ] = None,
     what: Annotated[
-        str, typer.Option(help="Parts, by commas: stability, robustness, complexity.")
+        str, typer.Option(help="Parts, by commas: stability, robustness, complexity, resilience.")
     ] = "stability,robustness,complexity",
     vary: Annotated[
         list[str] | None,

@@ -67,6 +67,9 @@ def control(
     tolerance: Annotated[
         float, typer.Option(help="Distance that counts as arrival, as a share of the way.")
     ] = 0.05,
+    intervals: Annotated[
+        int, typer.Option(min=1, help="Intervals on each of which the inputs are constant.")
+    ] = 16,
     variable: Annotated[
         str | None, typer.Option(help="The variable that inputs act on; the first by default.")
     ] = None,
@@ -118,6 +121,7 @@ def control(
             bound=bound,
             sparsity=sparsity,
             tolerance=tolerance,
+            intervals=intervals,
             variable=0 if variable is None else law.variables.index(variable),
             progress=progress,
         )
@@ -130,6 +134,7 @@ def control(
         "bound": bound,
         "sparsity": sparsity,
         "tolerance": tolerance,
+        "intervals": intervals,
         "seed": seed,
     }
     run = Run.create(out, kind="dynamics control", configuration=configuration)

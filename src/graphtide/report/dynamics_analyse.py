@@ -19,6 +19,7 @@ from graphtide.report.analysis_figures import (
 )
 from graphtide.report.content import Page, Section, Table, number
 from graphtide.report.provenance import provenance
+from graphtide.report.resilience_section import resilience_section
 from graphtide.run import Run
 
 __all__ = ["analyse_page"]
@@ -141,6 +142,7 @@ SECTIONS: dict[str, Callable[[Run, str, dict[str, object], Graph], Section]] = {
     "stability": _stability,
     "robustness": _robustness,
     "complexity": _complexity,
+    "resilience": resilience_section,
 }
 """The section of each part; a part that is not here is shown as findings and plain figures."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from graphtide.dynamics.analysis.complexity import complexity
 from graphtide.dynamics.analysis.law import Law
 from graphtide.dynamics.analysis.part import Part, Progress, untold
+from graphtide.dynamics.analysis.resilience import resilience
 from graphtide.dynamics.analysis.robustness import robustness
 from graphtide.dynamics.analysis.stability import stability
 from graphtide.errors import InputError
@@ -36,6 +37,7 @@ PARTS: dict[str, Callable[[Task], Part]] = {
     "stability": lambda t: stability(t.law, vary=t.vary, seed=t.seed, progress=t.progress),
     "robustness": lambda t: robustness(t.law, seed=t.seed, progress=t.progress),
     "complexity": lambda t: complexity(t.law, seed=t.seed, progress=t.progress),
+    "resilience": lambda t: resilience(t.law, t.law.graph, seed=t.seed, progress=t.progress),
 }
 """Each part by the name it has on the command line."""
 

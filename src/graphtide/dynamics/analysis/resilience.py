@@ -38,6 +38,8 @@ __all__ = ["DAMAGES", "Branch", "Resilience", "end_states", "resilience"]
 
 Progress = Callable[[float, str], None]
 
+_COLLAPSE = 0.2  # of the larger of two values of x_eff, lost at once
+
 DAMAGES: tuple[tuple[Loss, Order], ...] = (
     ("nodes", "random"),
     ("nodes", "targeted"),
@@ -131,7 +133,31 @@ class Resilience:
         found["tipping_nodes_random_protected"] = (
             None if self.protected_tip is None else self.protected_tip.position
         )
+        found["findings"] = self.findings()
         return found
+
+    def findings(self) -> list[str]:
+        """Return what a reader should know, in sentences."""
+        said = []
+        for branch in self.branches:
+            what = branch.name.replace("_", ", ")
+            if branch.tip is None:
+                said.append(f"Losing {what}: the upper state changes without a sudden collapse.")
+                continue
+            theory = ""
+            if branch.reduced_tip is not None:
+                theory = f" (the one-dimensional reduction says {branch.reduced_tip.position:.3g})"
+            said.append(f"Losing {what}: collapse at a share of {branch.tip.position:.3g}{theory}.")
+        bistable = [b for b in self.branches if b.bistable_from is not None]
+        if bistable:
+            first = min(bistable, key=lambda b: b.bistable_from or 0.0)
+            said.append(
+                f"A low state exists beside the high one from a share of {first.bistable_from:.3g} "
+                f"on (losing {first.name.replace('_', ', ')}): a push can topple the system."
+            )
+        names = ", ".join(self.law.graph.names[i] for i in self.protected[:5])
+        said.append(f"The state rests most on the nodes {names}: protect them first.")
+        return said
 
     def tables(self) -> dict[str, pandas.DataFrame]:
         """Return resilience_curves, resilience_warnings and resilience_nodes."""
@@ -266,7 +292,9 @@ def _branch(law: Law, kind: Damage) -> Callable[[float, np.ndarray], tuple[float
 
 def _tip(law: Law, kind: Damage, shares: np.ndarray, state: np.ndarray) -> Jump | None:
     """Return where the upper branch breaks off; the share 1, where nothing is left, is no point."""
-    return jump_of(_branch(law, kind), _with_network(kind, shares), state, width=1e-3)
+    return jump_of(
+        _branch(law, kind), _with_network(kind, shares), state, share=_COLLAPSE, width=1e-3
+    )
 
 
 def _with_network(kind: Damage, shares: np.ndarray) -> np.ndarray:
@@ -312,8 +340,10 @@ def _follow(
         low,
         np.array(reduced_high),
         np.array(reduced_lows),
-        first_jump(full, shares, highs, states, width=1e-3),
-        first_jump(reduced_branch, shares, reduced_high, reduced_states, width=1e-3),
+        first_jump(full, shares, highs, states, share=_COLLAPSE, width=1e-3),
+        first_jump(
+            reduced_branch, shares, reduced_high, reduced_states, share=_COLLAPSE, width=1e-3
+        ),
         float(shares[apart[0]]) if apart.size else None,
     )
 

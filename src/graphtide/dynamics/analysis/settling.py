@@ -40,7 +40,8 @@ def settle(
     Args:
         law: the law; time is held at 0.
         start: where the motion begins.
-        tolerance: of the rates, relative to the largest state (or a thousandth of the start's).
+        tolerance: of the rates, relative to the largest state (or a
+            thousandth of the start's, or 1e-9).
         maximum_steps: most linear solves.
 
     Raises:
@@ -50,7 +51,7 @@ def settle(
     state = np.array(start, dtype=np.float64)
     rate = _rate(law, state)
     scale = float(np.abs(state).max()) or 1.0
-    least = 1e-3 * scale
+    least = max(1e-3 * scale, 1e-9)  # a dead network followed on must not fade to underflow
     step = 0.1 * scale / (float(np.abs(rate).max()) or 1.0)
     step = min(step, 1.0)
     for _ in range(maximum_steps):

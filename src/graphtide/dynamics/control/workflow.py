@@ -186,7 +186,7 @@ def control_law(
                 break
             count = min(2 * count, law.graph.node_count)
     report(0.5, f"planning inputs of {len(chosen)} driver nodes")
-    plan = attempt(chosen, 4)
+    plan = attempt(chosen, 3)
     field = additive(rhs, chosen, variable=variable)
     report(0.8, "checking what was reached")
     found = diagnose(plan, field, rhs, law.graph, chosen, bounds=bounds, solver=_PLANNING)
