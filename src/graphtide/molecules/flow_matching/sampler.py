@@ -57,9 +57,9 @@ class Sampling:
     """
 
     steps: int = 40
-    stochasticity: float = 1.0
+    stochasticity: float = 4.0
     mode: bool = True
-    distortion: float = 3.0
+    distortion: float = 4.0
     guidance: float = 1.5
     correct: bool = True
     batch: int = 256
