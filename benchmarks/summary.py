@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from statistics import mean, median
 
+from summary_molecules import generation
+
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -394,6 +396,7 @@ def section() -> str:
         *distributions(),
         *growth(),
         *spread(),
+        *generation(),
     ]
     return "\n".join([BEGIN, *(f"- {line}" for line in lines), END])
 

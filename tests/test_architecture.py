@@ -38,6 +38,8 @@ def loaded_by(*arguments: str) -> set[str]:
         ("-m", "graphtide", "mechanisms", "distribution", "--help"),
         ("-m", "graphtide", "lesson", "depth", "--help"),
         ("-m", "graphtide", "data", "get", "--help"),
+        ("-m", "graphtide", "molecules", "--help"),
+        ("-m", "graphtide", "molecules", "score", "--help"),
     ],
     ids=[
         "import",
@@ -48,6 +50,8 @@ def loaded_by(*arguments: str) -> set[str]:
         "help of distribution",
         "help of a lesson",
         "help of data",
+        "help of molecules",
+        "help of scores",
     ],
 )
 def test_nothing_heavy_loads_before_a_command_runs(arguments):

@@ -57,7 +57,8 @@ class SparseMatrix:
         matrix = csr_array(matrix)
         matrix.sum_duplicates()
         structure = _Structure.of(matrix)
-        value = torch.from_numpy(np.ascontiguousarray(matrix.data)).to(dtype, copy=True)
+        # A copy: SciPy may share the graph's own weights, which are read-only.
+        value = torch.from_numpy(np.array(matrix.data)).to(dtype)
         return SparseMatrix(structure, value).to(device=device, dtype=dtype)
 
     @property

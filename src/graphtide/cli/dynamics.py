@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from graphtide.cli.analyse import analyse
 from graphtide.cli.classify import classify
 from graphtide.cli.console import JsonOption, progress_bar, show_metrics
+from graphtide.cli.control import control
 from graphtide.cli.forecast import forecast
 from graphtide.cli.inputs import parse_assignments
 from graphtide.cli.options import DirectedOption, GraphOption, SeedOption, StatesArgument
@@ -251,3 +253,5 @@ def predict(
 
 app.command()(forecast)
 app.command()(classify)
+app.command()(analyse)
+app.command()(control)

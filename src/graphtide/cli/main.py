@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from graphtide.cli import data, dynamics, lesson, mechanisms
+from graphtide.cli import data, dynamics, lesson, mechanisms, molecules
 from graphtide.cli.console import JsonOption, show_metrics
 from graphtide.errors import GraphtideError
 
@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 app.add_typer(dynamics.app, name="dynamics")
 app.add_typer(mechanisms.app, name="mechanisms")
+app.add_typer(molecules.app, name="molecules")
 app.add_typer(lesson.app, name="lesson")
 app.add_typer(data.app, name="data")
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["DirectedOption", "GraphOption", "SeedOption", "StatesArgument"]
+__all__ = ["DeviceOption", "DirectedOption", "GraphOption", "SeedOption", "StatesArgument"]
 
 GraphOption = Annotated[
     str,
@@ -20,6 +20,9 @@ GraphOption = Annotated[
 ]
 DirectedOption = Annotated[
     bool, typer.Option("--directed", help="Read each row of an edge list as one direction only.")
+]
+DeviceOption = Annotated[
+    str, typer.Option(help="cpu, cuda, ...; auto takes a GPU where there is one.")
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 StatesArgument = Annotated[

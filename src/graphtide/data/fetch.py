@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -125,10 +126,10 @@ DATA_SETS = {
 
 
 def cache_folder() -> Path:
-    """Return the folder of the cache, the user's own for this system."""
+    """Return the folder of the cache: GRAPHTIDE_CACHE, or the user's own for this system."""
     import pooch
 
-    return Path(pooch.os_cache("graphtide"))
+    return Path(os.environ.get("GRAPHTIDE_CACHE") or pooch.os_cache("graphtide"))
 
 
 def cached(name: str, *, to: str | Path | None = None) -> list[Path]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,7 @@ from graphtide.errors import InputError
 from graphtide.molecules.chemistry import AtomType, TypedGraph, to_smiles
 from graphtide.molecules.encoding import Encoded, Mixtures, Notice, encode
 
-__all__ = ["Corpus", "batches_by_size", "cache_folder"]
+__all__ = ["Corpus", "batches_by_size"]
 
 _ARRAYS = ("atoms", "atom_counts", "bonds", "bond_counts", "lines")
 _FORMAT = 1
@@ -194,6 +194,23 @@ class Corpus:
             )
         )
 
+    def with_vocabulary(self, vocabulary: tuple[AtomType, ...]) -> Corpus:
+        """Return the same molecules with types numbered as in another vocabulary.
+
+        Raises:
+            InputError: a type occurs that the vocabulary does not hold.
+        """
+        places = {kind: place for place, kind in enumerate(vocabulary)}
+        occurring = [self.vocabulary[k] for k in np.unique(self.encoded.atoms)]
+        missing = [str(kind) for kind in occurring if kind not in places]
+        if missing:
+            raise InputError(
+                f"the molecules hold {', '.join(missing)}; known are {', '.join(map(str, places))}"
+            )
+        new = np.array([places.get(kind, -1) for kind in self.vocabulary], dtype=np.int16)
+        atoms = new[self.encoded.atoms]
+        return Corpus(dataclasses.replace(self.encoded, vocabulary=vocabulary, atoms=atoms))
+
 
 def batches_by_size(
     sizes: np.ndarray, batch: int, generator: np.random.Generator, *, window: int = 50
@@ -213,15 +230,6 @@ def batches_by_size(
         pieces = [part[i : i + batch] for i in range(0, len(part), batch)]
         for place in generator.permutation(len(pieces)):
             yield pieces[place]
-
-
-def cache_folder() -> Path:
-    """Return the folder of what is worked out once: GRAPHTIDE_CACHE, or the user's own cache."""
-    own = os.environ.get("GRAPHTIDE_CACHE")
-    if own:
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "graphtide"
 
 
 def _ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:

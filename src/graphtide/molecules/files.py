@@ -18,7 +18,7 @@ from pathlib import Path
 from graphtide.errors import InputError
 from graphtide.files import read_bytes, write_text
 
-__all__ = ["MoleculeLines", "read_molecules", "write_molecules"]
+__all__ = ["MoleculeLines", "check_format", "read_molecules", "write_molecules"]
 
 _FORMATS = {
     ".smi": "smiles",
@@ -124,6 +124,15 @@ def write_molecules(
         writer.writerow(["smiles", *named])
         writer.writerows(zip(smiles, *named.values(), strict=True))
         write_text(path, stream.getvalue())
+
+
+def check_format(path: str | Path) -> None:
+    """Raise unless a file's name tells a format, so that work does not begin in vain.
+
+    Raises:
+        InputError: it tells none.
+    """
+    _format(Path(path))
 
 
 def _format(path: Path) -> str:

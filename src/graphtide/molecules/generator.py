@@ -16,11 +16,12 @@ from graphtide.errors import InputError
 from graphtide.molecules.chemistry import AtomType
 from graphtide.run import Run
 
-__all__ = ["Generator", "Sample", "load_generator", "save_generator"]
+__all__ = ["Generator", "Progress", "Sample", "load_generator", "save_generator"]
 
 _KINDS = {
     "construction": ("construction", "Construction"),
     "flow": ("flow", "Flow"),
+    "flow_matching": ("flow_matching", "FlowMatching"),
 }
 """Module and class of each kind of generator."""
 

@@ -19,12 +19,13 @@ from torch import Tensor
 from torch.optim import AdamW
 
 from graphtide.errors import InputError
+from graphtide.files import write_text
 from graphtide.molecules.generator import Generator
 from graphtide.nn.averaging import AveragedModel
 from graphtide.training.loop import Checkpoint, Training, train
 from graphtide.training.schedule import cosine
 
-__all__ = ["Examples", "Plan", "held_out_split", "plan_steps", "train_generator"]
+__all__ = ["Examples", "Plan", "chosen_device", "held_out_split", "plan_steps", "train_generator"]
 
 PIECES = 40
 """Stretches of training; after each the held-out loss is taken and the best weights are kept."""
@@ -65,13 +66,31 @@ class Plan:
     seed: int = 0
 
 
+def chosen_device(name: str) -> torch.device:
+    """Return the device of a name such as cpu or cuda:1; auto takes a GPU where there is one.
+
+    Raises:
+        InputError: the name is no device that is here.
+    """
+    found = torch.accelerator.current_accelerator(check_available=True)
+    if name == "auto":
+        return torch.device("cpu") if found is None else found
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"'{name}' names no device; cpu, cuda or auto were expected") from None
+    if device.type != "cpu" and (found is None or device.type != found.type):
+        raise InputError(f"there is no {device.type} device here; cpu or auto were expected")
+    return device
+
+
 def held_out_split(count: int, *, most: int = 2000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Return indices to train on and indices held out: a twentieth, ``most`` at most.
 
-    A corpus of fewer than 20 molecules is held out whole too: there is nothing to spare.
+    Of fewer than 200 molecules none can be spared: all of them are both.
     """
     everything = np.arange(count)
-    if count < 20:
+    if count < 200:
         return everything, everything
     order = np.random.default_rng(seed).permutation(count)
     kept = min(most, count // 20)
@@ -79,28 +98,47 @@ def held_out_split(count: int, *, most: int = 2000, seed: int = 0) -> tuple[np.n
 
 
 def plan_steps(
-    model: Generator, examples: Examples, *, minutes: float, batch: int, learning_rate: float
+    model: Generator,
+    examples: Examples,
+    *,
+    minutes: float,
+    batch: int,
+    rate: float,
+    kept: Path | None = None,
 ) -> int:
     """Return the number of steps that fit into some minutes on this machine, by trying some.
 
     The model is left as it was.
+
+    Args:
+        model: the generator.
+        examples: its molecules.
+        minutes: time for training.
+        batch: molecules a step.
+        rate: learning rate of the trial.
+        kept: the training's checkpoint: the number is written beside it, and taken from there when
+            an interrupted training goes on.
 
     Raises:
         InputError: the minutes are not positive.
     """
     if not minutes > 0:
         raise InputError(f"the minutes of training must be positive; they are {minutes:g}")
+    note = None if kept is None else kept.with_name("steps.txt")
+    if note is not None and note.is_file():
+        return int(note.read_text(encoding="utf-8"))
     trial = copy.deepcopy(model).train()
-    optimiser = AdamW(trial.parameters(), lr=learning_rate)
+    optimiser = AdamW(trial.parameters(), lr=rate)
     generator = np.random.default_rng(0)
-    count = len(examples.sizes)
+    by_size = np.argsort(examples.sizes, kind="stable")  # as batches are made in training
     states = torch.get_rng_state()
     taken: list[float] = []
     began = time.perf_counter()
     # Compilation and warm caches first, then as many steps as a few seconds hold.
     while len(taken) < 3 or (time.perf_counter() - began < min(6.0, 3.0 * minutes)):
         start = time.perf_counter()
-        chosen = generator.integers(0, count, size=batch)
+        at = generator.integers(0, max(1, len(by_size) - batch + 1))
+        chosen = by_size[(at + np.arange(batch)) % len(by_size)]
         optimiser.zero_grad()
         trial(*_on(trial, examples.batch(chosen, generator))).mean().backward()
         optimiser.step()
@@ -109,7 +147,11 @@ def plan_steps(
             break
     torch.set_rng_state(states)
     typical = float(np.mean(taken[2:]))
-    return max(PIECES, int(0.95 * 60.0 * minutes / typical))
+    steps = max(PIECES, int(0.95 * 60.0 * minutes / typical))
+    if note is not None:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        write_text(note, str(steps))
+    return steps
 
 
 def train_generator(

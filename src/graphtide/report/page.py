@@ -9,7 +9,9 @@ from graphtide.errors import InputError
 from graphtide.files import write_text
 from graphtide.report.content import Page
 from graphtide.report.demo import demo_page
+from graphtide.report.dynamics_analyse import analyse_page
 from graphtide.report.dynamics_classify import classify_page
+from graphtide.report.dynamics_control import control_page
 from graphtide.report.dynamics_fit import fit_page
 from graphtide.report.dynamics_forecast import forecast_page
 from graphtide.report.lesson_depth import lesson_depth_page
@@ -20,19 +22,25 @@ from graphtide.report.mechanisms_distribution import distribution_page
 from graphtide.report.mechanisms_equation import equation_page
 from graphtide.report.mechanisms_growth import growth_page
 from graphtide.report.mechanisms_spread import spread_page
+from graphtide.report.molecules_fit import molecules_fit_page
+from graphtide.report.molecules_score import molecules_score_page
 from graphtide.run import Run
 
 __all__ = ["render", "write_report"]
 
 _BUILDERS: dict[str, Callable[[Run], Page]] = {
     "demo": demo_page,
+    "dynamics analyse": analyse_page,
     "dynamics fit": fit_page,
     "dynamics classify": classify_page,
     "dynamics forecast": forecast_page,
+    "dynamics control": control_page,
     "mechanisms equation": equation_page,
     "mechanisms distribution": distribution_page,
     "mechanisms growth": growth_page,
     "mechanisms spread": spread_page,
+    "molecules fit": molecules_fit_page,
+    "molecules score": molecules_score_page,
     "lesson depth": lesson_depth_page,
     "lesson recurrent": lesson_recurrent_page,
     "lesson flow": lesson_flow_page,

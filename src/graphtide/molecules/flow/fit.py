@@ -26,6 +26,7 @@ def fit_flow(
     minutes: float | None = None,
     steps: int | None = None,
     seed: int = 0,
+    device: torch.device | str = "cpu",
     checkpoint: Path | None = None,
     progress: Callable[[float, str], None] | None = None,
     most_atoms: int = MOST_ATOMS,
@@ -41,6 +42,7 @@ def fit_flow(
         minutes: of training; they become a number of steps on this machine.
         steps: of training, where no minutes are given.
         seed: of weights, held-out molecules and the order of batches.
+        device: to train on.
         checkpoint: file from which an interrupted training goes on.
         progress: told the share done and the losses.
         most_atoms: larger molecules are set aside, which is logged.
@@ -69,12 +71,12 @@ def fit_flow(
             slots=examples.slots,
             width=width,
             layers=layers,
-        )
+        ).to(device)
     batch = min(batch, len(training))
     if steps is None:
         assert minutes is not None
         steps = plan_steps(
-            model, examples, minutes=minutes, batch=batch, learning_rate=learning_rate
+            model, examples, minutes=minutes, batch=batch, rate=learning_rate, kept=checkpoint
         )
     result = train_generator(
         model,

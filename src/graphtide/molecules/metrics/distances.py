@@ -86,7 +86,11 @@ def summarise(features: Features, embedding: np.ndarray) -> Summary:
 
 
 def distances(own: Summary, reference: Summary) -> dict[str, float]:
-    """Return every distance of ``DISTANCES`` between a set and its reference."""
+    """Return every distance of ``DISTANCES`` between a set and its reference.
+
+    What is not defined is not a number: a covariance and a diversity of one molecule, and a cosine
+    of counts where there are none.
+    """
     from scipy.stats import wasserstein_distance
 
     from graphtide.molecules.metrics.similarity import highest_and_total
@@ -102,6 +106,8 @@ def distances(own: Summary, reference: Summary) -> dict[str, float]:
         "nearest_neighbour_similarity": float(nearest.mean()),
         "internal_diversity": 1.0 - float(own.similar.mean()),
     }
+    if min(len(own.descriptors), len(reference.descriptors)) < 2:
+        found |= {"fcd": float("nan"), "internal_diversity": float("nan")}
     for name, column in _WASSERSTEIN.items():
         place = DESCRIPTORS.index(column)
         found[name] = float(

@@ -7,7 +7,7 @@ zero for a finite sample.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,25 +15,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphtide.errors import InputError
-from graphtide.molecules.files import MoleculeLines
 from graphtide.molecules.metrics.chemnet import embed
 from graphtide.molecules.metrics.definitions import DEFINITIONS, Definition
 from graphtide.molecules.metrics.distances import (
     DISTANCES,
-    Summary,
     distances,
     resampled_errors,
     summarise,
 )
 from graphtide.molecules.metrics.features import features_of, parse_all
-from graphtide.molecules.metrics.store import kept_codes, kept_summary, key_of, molecule_codes
+from graphtide.molecules.metrics.reference import (
+    Molecules,
+    Reading,
+    draw_reference,
+    texts_of,
+    training_codes,
+)
+from graphtide.molecules.metrics.store import molecule_codes
 
 if TYPE_CHECKING:
     import pandas
 
 __all__ = ["Metric", "Scores", "score"]
 
-Molecules = MoleculeLines | Sequence[str]
 Progress = Callable[[float, str], None]
 
 
@@ -165,56 +169,48 @@ def score(
         InputError: nothing was generated, the reference has fewer than four molecules, a number is
             not positive, or the reconstruction is no share.
     """
-    for name, value, least in (
-        ("number", number, 1),
-        ("reference_size", reference_size, 2),
-        ("draws", draws, 2),
-        ("workers", workers, 1),
-    ):
-        if value is not None and value < least:
-            raise InputError(f"{name} is {value}; at least {least} was expected")
-    if reconstruction is not None and not 0 <= reconstruction <= 1:
-        raise InputError(f"reconstruction is {reconstruction}; a share between 0 and 1 is expected")
-    texts, lines = _texts(molecules, number)
+    _check(number, reference_size, draws, workers, reconstruction)
+    reading = Reading(stereo, workers, cache)
+    texts, lines = texts_of(molecules, number)
     count = number if number is not None else len(texts)
     if count == 0:
         raise InputError("there is no molecule to score")
     progress(0.0, "reading molecules")
     parsed = parse_all(texts, stereo=stereo, workers=workers)
-    valid = [one for one in parsed if one is not None]
-    smiles = tuple(text for text, _ in valid)
+    smiles = tuple(one[0] for one in parsed if one is not None)
     distinct = sorted(set(smiles))
-    shares: dict[str, tuple[float | None, int]] = {
-        "validity": (len(valid) / count, count),
-        "validity_before_correction": _share_valid(before_correction, count, stereo, workers),
-        "connectivity": (sum(pieces == 1 for _, pieces in valid) / count, count),
-        "uniqueness": (len(distinct) / len(valid) if valid else None, len(valid)),
-        "valid_unique": (len(distinct) / count, count),
-        "reconstruction": (reconstruction, 0),
+    connected = sum(one is not None and one[1] == 1 for one in parsed)
+    shares = {
+        "validity": _share(len(smiles), count),
+        "connectivity": _share(connected, count),
+        "uniqueness": _share(len(distinct), len(smiles)),
+        "valid_unique": _share(len(distinct), count),
+        "reconstruction": (reconstruction, None),
     }
+    if before_correction is not None:
+        before = parse_all(texts_of(before_correction, count)[0], stereo=stereo, workers=workers)
+        found = sum(one is not None for one in before)
+        shares["validity_before_correction"] = _share(found, count)
     if train is not None:
         progress(0.05, "looking for the molecules in the training set")
-        codes = _training_codes(train, stereo=stereo, workers=workers, cache=cache)
-        novel = int((~np.isin(molecule_codes(distinct), codes)).sum())
-        shares["novelty"] = (novel / len(distinct) if distinct else None, len(distinct))
-        shares["valid_unique_novel"] = (novel / count, count)
-    ours, other, notes = _reference_parts(
-        reference, reference_size, stereo=stereo, workers=workers, seed=seed
+        novel = int((~np.isin(molecule_codes(distinct), training_codes(train, reading))).sum())
+        shares["novelty"] = _share(novel, len(distinct))
+        shares["valid_unique_novel"] = _share(novel, count)
+    drawn = draw_reference(
+        reference, reference_size, reading=reading, generator=np.random.default_rng(seed)
     )
-    real = _summary_of(
-        ours, stereo, workers, cache, lambda s: progress(0.1 + 0.25 * s, "reference")
-    )
-    floor = _floor(
-        ours, other, real, stereo, workers, cache, lambda s: progress(0.35 + 0.25 * s, "floor")
-    )
+    real = reading.summary(drawn.smiles, lambda share: progress(0.1 + 0.25 * share, "reference"))
+    floor = drawn.floor(real, reading, lambda share: progress(0.35 + 0.25 * share, "floor"))
     values: dict[str, float] = {}
     errors: dict[str, float] = {}
     descriptors = np.empty((0, real.descriptors.shape[1]))
-    if valid:
+    if smiles:
         features = features_of(
-            smiles, workers=workers, progress=lambda s: progress(0.6 + 0.1 * s, "features")
+            smiles,
+            workers=workers,
+            progress=lambda share: progress(0.6 + 0.1 * share, "features"),
         )
-        embedding = embed(smiles, progress=lambda s: progress(0.7 + 0.2 * s, "ChemNet"))
+        embedding = embed(smiles, progress=lambda share: progress(0.7 + 0.2 * share, "ChemNet"))
         own = summarise(features, embedding)
         descriptors = own.descriptors
         values = distances(own, real)
@@ -222,122 +218,61 @@ def score(
         errors = resampled_errors(
             features, embedding, own, real, draws=draws, generator=np.random.default_rng(seed)
         )
-    entries = []
-    for name in DEFINITIONS:
-        if name in DISTANCES:
-            entries.append(
-                Metric(
-                    name, _finite(values.get(name)), _finite(floor[name]), _finite(errors.get(name))
-                )
-            )
-        else:
-            share, of = shares.get(name, (None, 0))
-            # A share of independent draws: what the bootstrap gives in the limit of many draws.
-            error = np.sqrt(share * (1 - share) / of) if share is not None and of else None
-            entries.append(Metric(name, share, None, None if error is None else float(error)))
+    entries = tuple(
+        Metric(name, _finite(values.get(name)), _finite(floor[name]), _finite(errors.get(name)))
+        if name in DISTANCES
+        else Metric(name, *_with_error(shares.get(name, (None, None))))
+        for name in DEFINITIONS
+    )
     unparseable = tuple(
         (line, text) for line, text, one in zip(lines, texts, parsed, strict=True) if one is None
     )
     return Scores(
         number=count,
-        valid=len(valid),
-        reference_number=len(ours),
-        floor_number=len(other) or len(ours) // 2,
-        entries=tuple(entries),
+        valid=len(smiles),
+        reference_number=len(drawn.smiles),
+        floor_number=drawn.floor_number,
+        entries=entries,
         unparseable=unparseable,
         smiles=smiles,
         descriptors=descriptors,
         reference_descriptors=real.descriptors,
-        notes=tuple(notes),
+        notes=drawn.notes,
     )
+
+
+def _check(
+    number: int | None,
+    reference_size: int,
+    draws: int,
+    workers: int,
+    reconstruction: float | None,
+) -> None:
+    wanted = (
+        ("number", number, 1),
+        ("reference_size", reference_size, 2),
+        ("draws", draws, 2),
+        ("workers", workers, 1),
+    )
+    for name, value, least in wanted:
+        if value is not None and value < least:
+            raise InputError(f"{name} is {value}; at least {least} was expected")
+    if reconstruction is not None and not 0 <= reconstruction <= 1:
+        raise InputError(f"reconstruction is {reconstruction}; a share between 0 and 1 is expected")
 
 
 def _finite(value: float | None) -> float | None:
     return value if value is not None and np.isfinite(value) else None
 
 
-def _texts(molecules: Molecules, number: int | None = None) -> tuple[list[str], list[int]]:
-    """Return texts and line numbers, the first ones only where a number is given."""
-    if isinstance(molecules, MoleculeLines):
-        return list(molecules.smiles[:number]), list(molecules.lines[:number])
-    texts = list(molecules)[:number]
-    return texts, list(range(1, len(texts) + 1))
+def _share(part: int, whole: int) -> tuple[float | None, int | None]:
+    """Return a share and what it is of."""
+    return (part / whole if whole else None), whole
 
 
-def _share_valid(
-    molecules: Molecules | None, count: int, stereo: bool, workers: int
-) -> tuple[float | None, int]:
-    if molecules is None:
-        return None, 0
-    texts, _ = _texts(molecules, count)
-    parsed = parse_all(texts, stereo=stereo, workers=workers)
-    return sum(one is not None for one in parsed) / count, count
-
-
-def _training_codes(
-    train: Molecules, *, stereo: bool, workers: int, cache: Path | None
-) -> np.ndarray:
-    texts, _ = _texts(train)
-
-    def compute() -> np.ndarray:
-        parsed = parse_all(texts, stereo=stereo, workers=workers)
-        return np.unique(molecule_codes([one[0] for one in parsed if one is not None]))
-
-    return kept_codes(cache, key_of(texts, stereo=stereo), compute)
-
-
-def _reference_parts(
-    reference: Molecules, size: int, *, stereo: bool, workers: int, seed: int
-) -> tuple[list[str], list[str], list[str]]:
-    """Return the reference, other molecules of it for the floor (or none), and notes."""
-    texts, _ = _texts(reference)
-    order = np.random.default_rng(seed).permutation(len(texts))
-    # A few more than are needed, for those that are no molecules.
-    drawn = [texts[k] for k in order[: 2 * size + 200]]
-    parsed = [one for one in parse_all(drawn, stereo=stereo, workers=workers) if one is not None]
-    notes = []
-    if len(parsed) < len(drawn):
-        notes.append(
-            f"{len(drawn) - len(parsed)} of {len(drawn)} reference lines are no molecules and are "
-            "left out."
-        )
-    smiles = [text for text, _ in parsed]
-    if len(smiles) < 4:
-        raise InputError(f"the reference has {len(smiles)} molecules; at least 4 were expected")
-    if len(smiles) >= 2 * size:
-        return smiles[:size], smiles[size : 2 * size], notes
-    return smiles[:size], [], notes
-
-
-def _summary_of(
-    smiles: Sequence[str],
-    stereo: bool,
-    workers: int,
-    cache: Path | None,
-    progress: Callable[[float], None],
-) -> Summary:
-    def compute() -> Summary:
-        features = features_of(smiles, workers=workers, progress=lambda s: progress(0.4 * s))
-        return summarise(features, embed(smiles, progress=lambda s: progress(0.4 + 0.6 * s)))
-
-    return kept_summary(cache, key_of(smiles, stereo=stereo), compute)
-
-
-def _floor(
-    ours: Sequence[str],
-    other: Sequence[str],
-    real: Summary,
-    stereo: bool,
-    workers: int,
-    cache: Path | None,
-    progress: Callable[[float], None],
-) -> dict[str, float]:
-    """Return the distances between real molecules and other real molecules."""
-    if other:
-        return distances(_summary_of(other, stereo, workers, cache, progress), real)
-    half = len(ours) // 2
-    first = _summary_of(ours[:half], stereo, workers, cache, lambda s: progress(s / 2))
-    second = _summary_of(
-        ours[half : 2 * half], stereo, workers, cache, lambda s: progress(0.5 + s / 2)
-    )
-    return distances(first, second)
+def _with_error(share: tuple[float | None, int | None]) -> tuple[float | None, None, float | None]:
+    """Return a share, no floor, and the standard error that a bootstrap of it converges to."""
+    value, whole = share
+    if value is None or not whole:
+        return value, None, None
+    return value, None, float(np.sqrt(value * (1 - value) / whole))

@@ -91,7 +91,8 @@ def _read(folder: Path | None, key: str) -> dict[str, np.ndarray] | None:
     if path is None or not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # From memory: a damaged file would be left open.
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError):
         return None

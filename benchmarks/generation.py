@@ -1,0 +1,111 @@
+"""What the benchmarks of generation share: train, make molecules, score them, keep the figures.
+
+The split of a corpus: 20,000 molecules drawn with seed 0 are held out, the first 10,000 as the
+reference of every distance, the others for its floor (real against real); the rest is trained on.
+The number of molecules made is the one denominator.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import graphtide
+from graphtide.data.fetch import cache_folder
+from graphtide.molecules.corpus import Corpus
+from graphtide.molecules.fitting import FitSettings, train_model
+from graphtide.molecules.generator import Generator
+from graphtide.molecules.metrics import score
+
+RESULTS = Path(__file__).parent / "results"
+HELD_OUT = 20_000
+NUMBER = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Molecules to train on, and SMILES of those held out."""
+
+    training: Corpus
+    reference: list[str]
+
+    @staticmethod
+    def of(smiles: Sequence[str], held_out: int = HELD_OUT) -> Split:
+        """Encode molecules (once, then from the cache) and split them."""
+        corpus = Corpus.from_smiles(smiles, cache=cache_folder() / "corpora")
+        order = np.random.default_rng(0).permutation(len(corpus))
+        reference = [corpus.smiles(k) for k in order[:held_out]]
+        return Split(corpus.subset(np.sort(order[held_out:])), reference)
+
+    def score(self, smiles: Sequence[str], number: int = NUMBER) -> dict[str, object]:
+        """Return all metrics of generated molecules against the reference."""
+        seen = [self.training.smiles(k) for k in range(len(self.training))]
+        cache = cache_folder() / "scores"
+        found = score(list(smiles), self.reference, train=seen, number=number, cache=cache)
+        return dict(found.metrics())
+
+
+def parser(text: str) -> argparse.ArgumentParser:
+    """Return the options that the benchmarks share."""
+    made = argparse.ArgumentParser(description=text)
+    made.add_argument("--data", type=Path, required=True)
+    made.add_argument("--seed", type=int, default=0)
+    made.add_argument("--number", type=int, default=NUMBER, help="molecules to make")
+    made.add_argument("--samples", type=Path, help="folder to write each model's samples to")
+    made.add_argument("--results", type=Path, default=RESULTS, help="folder of the figures")
+    made.add_argument("--device", default="cpu", help="cpu, cuda, ... to train and sample on")
+    return made
+
+
+def run_model(
+    name: str, split: Split, minutes: float, options: argparse.Namespace
+) -> tuple[Generator, dict[str, object]]:
+    """Train one generator, and score what it makes."""
+    began, busy = time.perf_counter(), time.process_time()
+    settings = FitSettings(model=name, minutes=minutes, seed=options.seed, device=options.device)
+    model, trained = train_model(split.training, settings, progress=tell)
+    seconds, work = time.perf_counter() - began, time.process_time() - busy
+    model.sample(100, seed=1)  # compiles what is compiled
+    made = model.sample(options.number, seed=options.seed)
+    if options.samples is not None:
+        options.samples.mkdir(exist_ok=True, parents=True)
+        (options.samples / f"{name}.smi").write_text("\n".join(made.smiles) + "\n")
+    return model, {
+        "seed": options.seed,
+        "minutes": minutes,
+        "training_seconds": seconds,
+        "training_cpu_seconds": work,
+        "threads": torch.get_num_threads(),
+        "steps": trained.history[-1].steps,
+        "weights": model.weight_count,
+        "held_out_loss": trained.best_score,
+        "sampling_seconds": made.seconds,
+        "molecules_per_second": options.number / made.seconds,
+        **split.score(made.smiles, options.number),
+        "validity_before_correction": float(np.mean(made.valid_before_correction)),
+    }
+
+
+def tell(share: float, text: str) -> None:
+    """Print progress, a line a piece of training."""
+    print(f"{100 * share:5.1f} %  {text}", flush=True)
+
+
+def keep(folder: Path, benchmark: str, name: str, figures: dict[str, object]) -> None:
+    """Write one entry's figures beside those of the others, and print them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{benchmark}.json"
+    results = json.loads(path.read_text()) if path.exists() else {}
+    results["graphtide"] = graphtide.__version__
+    results["versions"] = {"python": platform.python_version(), "torch": torch.__version__}
+    results[name] = figures
+    path.write_text(json.dumps(results, indent=1) + "\n")
+    print(json.dumps({name: figures}, indent=1), flush=True)

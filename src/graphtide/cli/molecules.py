@@ -1,0 +1,28 @@
+"""Commands ``graphtide molecules``: generate molecules, and judge them."""
+
+from __future__ import annotations
+
+import typer
+
+from graphtide.cli.molecules_fit import fit
+from graphtide.cli.molecules_interpolate import interpolate
+from graphtide.cli.molecules_sample import sample
+from graphtide.cli.molecules_score import score
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Molecules as graphs: learn a set of them, generate new ones, and judge them.",
+    no_args_is_help=True,
+)
+
+
+@app.callback()
+def _molecules() -> None:
+    """Molecules as graphs: learn a set of them, generate new ones, and judge them."""
+
+
+app.command()(fit)
+app.command()(sample)
+app.command()(score)
+app.command()(interpolate)

@@ -1,0 +1,1 @@
+"""Dynamical-systems analysis of an equation or of a learned field on a graph."""

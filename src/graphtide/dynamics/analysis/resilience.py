@@ -1,0 +1,342 @@
+"""Resilience: how much of its network a system can lose before it tips.
+
+The steady state reached from high states is followed while nodes, edges or weight are lost, on the
+full network and on its one-dimensional reduction; beside it the state reached from low states.
+Where both differ the system is bistable: it may be pushed over. Where the upper branch breaks off
+it collapses. Early-warning signs are read along the upper branch, and the nodes whose protection
+counts most are named and tested.
+
+References:
+    Gao, Barzel & Barabasi, Nature 530 (2016) 307.
+    Scheffer et al., Nature 461 (2009) 53.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas
+
+from graphtide.dynamics.analysis.damage import Damage, Loss, Order, damage
+from graphtide.dynamics.analysis.law import Law
+from graphtide.dynamics.analysis.reduction import (
+    Jump,
+    beta_effective,
+    effective_state,
+    first_jump,
+    jump_of,
+    reduced_law,
+)
+from graphtide.dynamics.analysis.settling import settle
+from graphtide.dynamics.analysis.warning import early_warning, node_worth
+from graphtide.errors import InputError
+from graphtide.graph import Graph
+
+__all__ = ["DAMAGES", "Branch", "Resilience", "end_states", "resilience"]
+
+Progress = Callable[[float, str], None]
+
+DAMAGES: tuple[tuple[Loss, Order], ...] = (
+    ("nodes", "random"),
+    ("nodes", "targeted"),
+    ("edges", "random"),
+    ("edges", "targeted"),
+    ("weight", "random"),
+)
+"""What is lost, and in which order; weight is lost everywhere alike."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Branch:
+    """The steady states along one kind of damage.
+
+    Attributes:
+        damage: what is lost.
+        share: (K,) lost.
+        beta: (K,) beta_eff of what is left.
+        high: (K,) x_eff of the full system, followed from high states as more is lost.
+        low: (K,) the same from low states, followed back from the greatest loss.
+        reduced_high: (K,) of the reduction.
+        reduced_low: (K,) of the reduction.
+        tip: where the upper branch of the full system breaks off; None where it does not.
+        reduced_tip: the same of the reduction.
+        bistable_from: the first share at which low states stay low; None where there is none.
+    """
+
+    damage: Damage
+    share: np.ndarray
+    beta: np.ndarray
+    high: np.ndarray
+    low: np.ndarray
+    reduced_high: np.ndarray
+    reduced_low: np.ndarray
+    tip: Jump | None
+    reduced_tip: Jump | None
+    bistable_from: float | None
+
+    @property
+    def name(self) -> str:
+        """Such as ``nodes_random``; weight has no order."""
+        kind = self.damage
+        return kind.loss if kind.loss == "weight" else f"{kind.loss}_{kind.order}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resilience:
+    """What `resilience` returns.
+
+    Attributes:
+        law: the law on the whole network.
+        branches: one for each kind of damage.
+        state: (N, D) steady state from high states on the whole network.
+        beta: beta_eff of the whole network.
+        reduced_state: state of the reduction there.
+        warnings: share of the early-warning kind of damage, and signs, a row each.
+        warned: name of that kind of damage.
+        worth: (N,) what x_eff owes to the outgoing edges of each node.
+        protected: nodes whose protection was tested.
+        protected_tip: where random loss of nodes tips the system although these are kept.
+    """
+
+    law: Law
+    branches: tuple[Branch, ...]
+    state: np.ndarray
+    beta: float
+    reduced_state: float
+    warnings: pandas.DataFrame
+    warned: str
+    worth: np.ndarray
+    protected: np.ndarray
+    protected_tip: Jump | None
+
+    def metrics(self) -> dict[str, object]:
+        """Return the figures by plain words."""
+        state = float(effective_state(self.law.graph, self.state)[0])
+        found: dict[str, object] = {
+            "beta_effective": self.beta,
+            "effective_state": state,
+            "effective_state_reduced": self.reduced_state,
+            "leading_eigenvalue": float(self.warnings["leading_eigenvalue"].iloc[0]),
+        }
+        for branch in self.branches:
+            found[f"tipping_{branch.name}"] = None if branch.tip is None else branch.tip.position
+            found[f"tipping_{branch.name}_reduced"] = (
+                None if branch.reduced_tip is None else branch.reduced_tip.position
+            )
+            found[f"bistable_from_{branch.name}"] = branch.bistable_from
+        names = self.law.graph.names
+        found["protect"] = [names[i] for i in self.protected[:10]]
+        found["tipping_nodes_random_protected"] = (
+            None if self.protected_tip is None else self.protected_tip.position
+        )
+        return found
+
+    def tables(self) -> dict[str, pandas.DataFrame]:
+        """Return resilience_curves, resilience_warnings and resilience_nodes."""
+        curves = [
+            pandas.DataFrame(
+                {
+                    "damage": branch.name,
+                    "share_lost": branch.share,
+                    "beta_effective": branch.beta,
+                    "high": branch.high,
+                    "low": branch.low,
+                    "reduced_high": branch.reduced_high,
+                    "reduced_low": branch.reduced_low,
+                }
+            )
+            for branch in self.branches
+        ]
+        graph = self.law.graph
+        order = np.argsort(-self.worth, kind="stable")
+        nodes = pandas.DataFrame(
+            {
+                "node": [graph.names[i] for i in order],
+                "worth": self.worth[order],
+                "in_strength": graph.degree[order],
+                "protected": np.isin(order, self.protected),
+            }
+        )
+        return {
+            "resilience_curves": pandas.concat(curves, ignore_index=True),
+            "resilience_warnings": self.warnings,
+            "resilience_nodes": nodes,
+        }
+
+
+def resilience(
+    law: Law,
+    graph: Graph | None = None,
+    *,
+    damages: tuple[tuple[Loss, Order], ...] = DAMAGES,
+    low: np.ndarray | float | None = None,
+    high: np.ndarray | float | None = None,
+    points: int = 13,
+    protect: float = 0.05,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Resilience:
+    """Follow a system's steady states while its network is damaged.
+
+    Args:
+        law: an equation or a learned field on a network.
+        graph: another network than the law's own.
+        damages: which kinds of loss, in which order.
+        low: states to begin from at the lower end, a number or (D,); None for 0, or the lowest
+            states that a field was learned on.
+        high: likewise at the upper end; None for the largest of a sensible start, or the highest
+            states that a field was learned on.
+        points: shares lost at which states are found, from 0 to 1.
+        protect: share of the nodes whose protection is tested.
+        seed: of random orders.
+        progress: called with a share and a text.
+
+    Raises:
+        InputError: a number is out of range.
+        ComputationError: the system comes to no rest.
+    """
+    if points < 3 or not 0.0 < protect < 1.0:
+        raise InputError(
+            f"at least 3 points and a share to protect between 0 and 1, not {points}, {protect:g}"
+        )
+    law = law if graph is None or graph is law.graph else law.on(graph)
+    ends = end_states(law, low, high, seed)
+    report = progress or (lambda _share, _text: None)
+    shares = np.linspace(0.0, 1.0, points)
+    state = settle(law, np.broadcast_to(ends[1], law.shape))
+    branches = []
+    for k, (loss, order) in enumerate(damages):
+        report(k / (len(damages) + 1), f"losing {loss}, {order}")
+        branches.append(_follow(law, damage(law.graph, loss, order, seed=seed), shares, ends))
+    report(len(damages) / (len(damages) + 1), "early warnings and nodes to protect")
+    warned = next((b for b in branches if b.name == "weight"), branches[0])
+    worth = node_worth(law, state)
+    count = max(1, round(protect * law.graph.node_count))
+    protected = np.argsort(-worth, kind="stable")[:count]
+    kept = damage(law.graph, "nodes", "random", protected=protected, seed=seed)
+    return Resilience(
+        law,
+        tuple(branches),
+        state,
+        beta_effective(law.graph),
+        float(settle(reduced_law(law, beta_effective(law.graph)), ends[1][None])[0, 0]),
+        _warnings(law, warned, state),
+        warned.name,
+        worth,
+        protected,
+        _tip(law, kept, shares, state),
+    )
+
+
+def end_states(
+    law: Law,
+    low: np.ndarray | float | None = None,
+    high: np.ndarray | float | None = None,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return low and high states to begin from, shape (D,) each.
+
+    Args:
+        law: the law.
+        low: a number or (D,); None for 0, or the lowest states that a field was learned on.
+        high: likewise; None for the largest of a sensible start, or the highest learned on.
+        seed: of that start.
+    """
+    variables = law.shape[1]
+    if low is None:
+        low = np.zeros(variables) if law.low is None else law.low
+    if high is None:
+        high = law.start(seed).max(axis=0) if law.high is None else law.high
+    return (
+        np.broadcast_to(np.asarray(low, dtype=float), (variables,)),
+        np.broadcast_to(np.asarray(high, dtype=float), (variables,)),
+    )
+
+
+def _branch(law: Law, kind: Damage) -> Callable[[float, np.ndarray], tuple[float, np.ndarray]]:
+    def branch(share: float, start: np.ndarray) -> tuple[float, np.ndarray]:
+        left = law.on(kind.at(share))
+        state = settle(left, start)
+        return float(effective_state(left.graph, state)[0]), state
+
+    return branch
+
+
+def _tip(law: Law, kind: Damage, shares: np.ndarray, state: np.ndarray) -> Jump | None:
+    """Return where the upper branch breaks off; the share 1, where nothing is left, is no point."""
+    return jump_of(_branch(law, kind), _with_network(kind, shares), state, width=1e-3)
+
+
+def _with_network(kind: Damage, shares: np.ndarray) -> np.ndarray:
+    """Return the shares at which at least one edge with weight is left."""
+    return np.array([s for s in shares if abs(kind.at(float(s)).edge_weight).sum() > 0.0])
+
+
+def _follow(
+    law: Law, kind: Damage, shares: np.ndarray, ends: tuple[np.ndarray, np.ndarray]
+) -> Branch:
+    shares = _with_network(kind, shares)
+    full = _branch(law, kind)
+    betas = np.array([beta_effective(kind.at(float(s))) for s in shares])
+    upper, reduced_upper = np.broadcast_to(ends[1], law.shape), ends[1][None]
+    highs, states, reduced_states = [], [], []
+    for share, beta in zip(shares, betas, strict=True):
+        value, upper = full(float(share), upper)
+        highs.append(value)
+        states.append(upper)
+        reduced_upper = settle(reduced_law(law, float(beta)), reduced_upper)
+        reduced_states.append(reduced_upper)
+    # The lower branch is followed from the most damaged network back to the whole one.
+    lower, reduced_lower = np.broadcast_to(ends[0], law.shape), ends[0][None]
+    lows, reduced_lows = [], []
+    for share, beta in zip(shares[::-1], betas[::-1], strict=True):
+        value, lower = full(float(share), lower)
+        lows.insert(0, value)
+        reduced_lower = settle(reduced_law(law, float(beta)), reduced_lower)
+        reduced_lows.insert(0, float(reduced_lower[0, 0]))
+    high, low = np.array(highs), np.array(lows)
+    reduced_high = [float(state[0, 0]) for state in reduced_states]
+    apart = np.flatnonzero(np.abs(high - low) > 0.05 * np.abs(high).max())
+
+    def reduced_branch(share: float, state: np.ndarray) -> tuple[float, np.ndarray]:
+        found = settle(reduced_law(law, beta_effective(kind.at(share))), state)
+        return float(found[0, 0]), found
+
+    return Branch(
+        kind,
+        shares,
+        betas,
+        high,
+        low,
+        np.array(reduced_high),
+        np.array(reduced_lows),
+        first_jump(full, shares, highs, states, width=1e-3),
+        first_jump(reduced_branch, shares, reduced_high, reduced_states, width=1e-3),
+        float(shares[apart[0]]) if apart.size else None,
+    )
+
+
+def _warnings(law: Law, branch: Branch, state: np.ndarray) -> pandas.DataFrame:
+    """Return the signs on the way to the tipping point (or to the end, where there is none)."""
+    last = branch.share[-1] if branch.tip is None else branch.tip.position
+    whole = early_warning(law, state, lag=1.0)
+    lag = 1.0 / max(whole.recovery_rate, 1e-6)
+    rows = []
+    # Closer and closer to the tipping point, where the signs change.
+    for share in last * (1.0 - np.geomspace(1.0, 2e-3, 12)):
+        left = law.on(branch.damage.at(float(share)))
+        state = settle(left, state)
+        signs = early_warning(left, state, lag=lag)
+        rows.append(
+            {
+                "share_lost": float(share),
+                "effective_state": float(effective_state(left.graph, state)[0]),
+                "leading_eigenvalue": signs.eigenvalue,
+                "recovery_rate": signs.recovery_rate,
+                "variance": signs.variance,
+                "autocorrelation": signs.autocorrelation,
+            }
+        )
+    return pandas.DataFrame(rows)

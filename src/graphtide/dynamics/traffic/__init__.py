@@ -1,0 +1,19 @@
+"""Traffic on roads: macroscopic flow on a directed network, metered and limited to save delay."""
+
+from graphtide.dynamics.traffic.alinea import Alinea, alinea
+from graphtide.dynamics.traffic.cells import CellTransmission, Demand, RoadActuators
+from graphtide.dynamics.traffic.metering import TrafficRun, drive, predictive_control
+from graphtide.dynamics.traffic.roads import freeway_network, peak_demand
+
+__all__ = [
+    "Alinea",
+    "CellTransmission",
+    "Demand",
+    "RoadActuators",
+    "TrafficRun",
+    "alinea",
+    "drive",
+    "freeway_network",
+    "peak_demand",
+    "predictive_control",
+]
