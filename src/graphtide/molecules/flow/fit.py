@@ -30,10 +30,10 @@ def fit_flow(
     checkpoint: Path | None = None,
     progress: Callable[[float, str], None] | None = None,
     most_atoms: int = MOST_ATOMS,
-    width: int = 128,
+    width: int = 96,
     layers: int = 3,
     batch: int = 256,
-    learning_rate: float = 2e-3,
+    learning_rate: float = 2.5e-3,
 ) -> tuple[Flow, Training]:
     """Fit a flow to a corpus by maximum likelihood.
 

@@ -81,7 +81,7 @@ class Flow(Generator):
         *,
         size_counts: Sequence[int],
         slots: int,
-        width: int = 128,
+        width: int = 96,
         layers: int = 3,
         heads: int = 4,
         constrained: bool = False,
