@@ -66,12 +66,13 @@ def _kuramoto() -> dict[str, object]:
     frequency = np.linspace(-1.0, 1.0, count + 1)[:-1] + 1.0 / count
     graph = Graph.from_source(f"complete:{count}").with_node_attributes(omega=frequency)
     law = Law.read(
-        "dtheta/dt = omega_i + k*sum_j A_ij*sin(theta_j - theta_i)", graph, parameters={"k": 0.1}
+        "dtheta/dt = omega_i + k*sum_j A_ij*sin(theta_j - theta_i)",
+        graph,
+        parameters={"k": 2.0 / count},
     )
-    end = law.solve(np.zeros(law.shape), np.array([0.0, 60.0]))[-1]
-    place = newton(law, end)
+    place = newton(law, np.arcsin(frequency / 1.8)[:, None])
     assert place is not None
-    branch = follow_branch(law, "k", place[0], 0.005, 0.1)
+    branch = follow_branch(law, "k", place[0], 0.5 / count, 2.1 / count)
     onset = next(s.parameter for s in branch.special if s.kind == "fold") * count
     u = np.linspace(frequency.max(), 3.0, 200_001)
     mean = np.mean(np.sqrt(1.0 - (frequency[:, None] / u) ** 2), axis=0)

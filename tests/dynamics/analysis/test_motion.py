@@ -10,6 +10,7 @@ from graphtide.dynamics.analysis.cycles import limit_cycle
 from graphtide.dynamics.analysis.fixed_points import newton
 from graphtide.dynamics.analysis.law import Law
 from graphtide.dynamics.analysis.lyapunov import kaplan_yorke_dimension, lyapunov_exponents
+from graphtide.dynamics.analysis.stability import stability
 from graphtide.dynamics.analysis.synchronisation import master_stability
 from graphtide.errors import InputError
 from graphtide.graph import Graph
@@ -127,3 +128,12 @@ def test_the_master_stability_function_of_linear_coupling_in_all_variables() -> 
     np.testing.assert_allclose([found.smallest, found.largest], values[[1, -1]], rtol=1e-8)
     with pytest.raises(InputError, match="still feel their neighbours"):
         master_stability(Law.read("gene", graph), np.array([1.0]), span=1.0, step=0.1)
+
+
+def test_a_cycle_born_at_a_hopf_point_is_told_in_words() -> None:
+    law = Law.read("dx/dt = y, dy/dt = (m - x^2)*y - x", ONE, parameters={"m": 1.0})
+    found = stability(law, vary={"m": (-1.0, 2.0)}, starts=3)
+    said = " ".join(map(str, found.metrics()["findings"]))  # pyright: ignore[reportArgumentType]
+    assert "limit cycle of period 6.66" in said
+    assert "Hopf point at m = " in said
+    assert abs(next(s.parameter for s in found.branches[0].special)) < 1e-6

@@ -148,7 +148,7 @@ class _Follower:
     ) -> None:
         self.law, self.name, self.low, self.high = law, name, low, high
         self.count = eigenvalues
-        size = float(np.abs(states).max()) or float(np.abs(law.start(0)).max()) or 1.0
+        size = max(float(np.abs(states).max()), 0.1 * float(np.abs(law.start(0)).max())) or 1.0
         self.unit_x = size * np.sqrt(states.size)
         self.unit_p = high - low
         self.start = states.ravel().copy()

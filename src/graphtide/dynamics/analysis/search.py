@@ -170,13 +170,26 @@ def long_run(law: Law, starts: np.ndarray) -> tuple[np.ndarray, float]:
         known = np.flatnonzero(np.isfinite(ends).all(axis=(1, 2)))
         if not len(known):
             break
-        slowest = min(scale_of_rates(law.jacobian(ends[k])) for k in known[:6])
+        slowest = float(np.median([_lifetime_rate(law, ends[k]) for k in known[:6]]))
         wanted = LIFETIMES / slowest
         if wanted < 1.5 * horizon:
             break
         ends = _followed(law, ends, wanted - horizon)
         horizon = wanted
     return ends, horizon
+
+
+def _lifetime_rate(law: Law, states: np.ndarray) -> float:
+    """Return the rate that sets the length of a lifetime: of the median mode where all are known.
+
+    At least a hundredth of the fastest, so that a moment of slow change does not set it.
+    """
+    jacobian = law.jacobian(states)
+    fastest = float(abs(jacobian).sum(axis=1).max())
+    if jacobian.shape[0] > 200:
+        return max(scale_of_rates(jacobian), 1e-3 * fastest)
+    median = float(np.median(np.abs(np.linalg.eigvals(jacobian.toarray()))))
+    return max(median, 0.01 * fastest) or 1.0
 
 
 def _followed(law: Law, starts: np.ndarray, horizon: float) -> np.ndarray:

@@ -267,7 +267,7 @@ def _of_moving(
     told(0.55, "Lyapunov exponents")
     size = law.shape[0] * law.shape[1]
     fastest = float(abs(law.jacobian(end)).sum(axis=1).max())
-    step, steps = 0.3 / fastest, 2500 if size <= 64 else 500
+    step, steps = 0.3 / fastest, 1200 if size <= 64 else 300
     exponents = synchronisation = None
     try:
         exponents = lyapunov_exponents(

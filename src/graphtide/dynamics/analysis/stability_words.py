@@ -94,7 +94,11 @@ def _point(main: FixedPoint, starts: int) -> str:
             f"{-lead.real:.4g}, halving in {np.log(2) / -lead.real:.3g} units of time."
         )
     grows = f"small pushes grow at the rate {lead.real:.4g}" if lead.real > 0 else "no push grows"
-    return f"No stable fixed point was found; the first of those found is a {main.kind}: {grows}."
+    article = "an" if main.kind.startswith("un") else "a"
+    return (
+        f"No stable fixed point was found; the first of those found is {article} {main.kind}: "
+        f"{grows}."
+    )
 
 
 def _across(main: FixedPoint) -> str:
