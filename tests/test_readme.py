@@ -50,7 +50,9 @@ def test_the_example_of_mechanisms_finds_the_law(capsys):
 def test_every_command_named_exists(page):
     group = get_group(app)
     text = README if page == "README.md" else PAGES[page]
-    named = re.findall(r"graphtide ((?:dynamics|mechanisms|molecules|data|lesson) \w+|doctor|report|demo)", text)
+    named = re.findall(
+        r"graphtide ((?:dynamics|mechanisms|molecules|data|lesson) \w+|doctor|report|demo)", text
+    )
     assert named or page != "README.md"
     for words in named:
         command = group
