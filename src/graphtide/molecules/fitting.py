@@ -19,6 +19,7 @@ from graphtide.molecules.construction import fit_construction
 from graphtide.molecules.corpus import Corpus
 from graphtide.molecules.encoding import Mixtures
 from graphtide.molecules.files import MoleculeLines
+from graphtide.molecules.extras import write_extras
 from graphtide.molecules.generator import Generator, save_generator
 from graphtide.molecules.learning import chosen_device, held_out_split
 from graphtide.molecules.metrics import score
@@ -157,6 +158,7 @@ def fit_generator(
     )
     write_notices(run, corpus)
     metrics = describe(corpus, model, training, settings)
+    write_extras(run, model, settings.seed)
     metrics |= _scored(corpus, model, settings, run, lambda s, text: tell(0.85 + 0.15 * s, text))
     metrics["seconds"] = time.perf_counter() - began
     run.write_metrics(metrics)

@@ -11,6 +11,7 @@ from graphtide.report.molecule_figures import (
     molecule_grid,
     published_table,
 )
+from graphtide.report.molecule_chain import chain_section
 from graphtide.report.provenance import provenance
 from graphtide.run import Run
 
@@ -33,6 +34,10 @@ def molecules_fit_page(run: Run) -> Page:
     scored = (run.path / "scores.csv").is_file()
     if (run.path / "samples.smi").is_file():
         sections.append(_molecules_section(run))
+    if (run.path / "walk.csv").is_file():
+        sections.append(_walk_section(run))
+    if (run.path / "frames.csv").is_file():
+        sections.append(chain_section(run.read_table("frames")))
     if scored:
         sections += [_scores_section(run, metrics), _descriptors_section(run)]
     beside = _beside(run)
@@ -78,6 +83,19 @@ def _molecules_section(run: Run) -> Section:
         name="samples",
     )
     return Section("New molecules", (), (grid,))
+
+
+def _walk_section(run: Run) -> Section:
+    walk = run.read_table("walk").dropna()
+    smiles = [str(text) for text in walk["smiles"]]
+    grid = molecule_grid(
+        smiles,
+        labels=[f"{share:.2f}" for share in walk["share"]],
+        caption="Molecules on the straight line between two samples in the latent space.",
+        finding=f"{len(set(smiles))} different molecules on the way from one sample to another.",
+        name="walk",
+    )
+    return Section("A walk through the latent space", (), (grid,))
 
 
 def _scores_section(run: Run, metrics: dict[str, object]) -> Section:
