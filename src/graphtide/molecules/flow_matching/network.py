@@ -11,7 +11,7 @@ product runs over the last axis of (n, B, H) or (P, B, C), one large matrix prod
 the first, where picking nodes for pairs copies whole rows of memory. Renumbering the nodes
 renumbers the answer.
 
-Sources: Vignac et al., DiGress, ICLR 2023, appendix C.1 (nodes and pairs in two streams).
+Sources: Vignac et al., DiGress, ICLR 2023 (nodes and pairs in two streams).
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ network predicts, in place of [z = x1], and has the marginals of the data then.
 A start that puts all its weight on a state of its own (the mask) gives masked flow matching.
 
 Sources: Campbell, Yim, Barzilay, Rainforth, Jaakkola, Generative flows on discrete state-spaces,
-ICML 2024, section 3 and appendix C (detailed balance); Gat et al., Discrete flow matching, NeurIPS
-2024, equation (14) (the rates of the straight path); Qin, Madeira, Thanou, Frossard, DeFoG, ICML
+ICML 2024 (the chain, detailed balance); Gat et al., Discrete flow matching, NeurIPS
+2024 (the rates of the straight path); Qin, Madeira, Thanou, Frossard, DeFoG, ICML
 2025 (graphs, distortion of time).
 """
 
