@@ -18,8 +18,8 @@ from graphtide.errors import InputError
 from graphtide.molecules.construction import fit_construction
 from graphtide.molecules.corpus import Corpus
 from graphtide.molecules.encoding import Mixtures
-from graphtide.molecules.files import MoleculeLines
 from graphtide.molecules.extras import write_extras
+from graphtide.molecules.files import MoleculeLines
 from graphtide.molecules.generator import Generator, save_generator
 from graphtide.molecules.learning import chosen_device, held_out_split
 from graphtide.molecules.metrics import score

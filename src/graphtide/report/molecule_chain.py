@@ -23,30 +23,29 @@ def chain_section(frames: pandas.DataFrame) -> Section:
         frames: rows of nodes (other is -1, number is the valence left) and of bonds (number is the
             order), by time.
     """
-    times = sorted(frames["time"].unique())
-    figure, axes = canvas(1, len(times), width=9.4, height=2.0)
-    place = _places(frames[frames["time"] == times[-1]])
-    for axis, time in zip(axes, times, strict=True):
-        moment = frames[frames["time"] == time]
-        nodes = moment[moment["other"] < 0].set_index("node")
-        bonds = moment[moment["other"] >= 0]
-        over = nodes["number"] < 0
-        for one, other, order in bonds[["node", "other", "number"]].itertuples(index=False):
-            wrong = over[one] or over[other]
-            (x0, y0), (x1, y1) = place[one], place[other]
-            colour, width = (_WRONG if wrong else INK), 0.5 + 0.9 * (order - 1)
-            axis.plot([x0, x1], [y0, y1], color=colour, linewidth=width, zorder=1)
-        for node, element in nodes["element"].items():
-            colour = _COLOURS.get(str(element), _OTHER)
-            axis.scatter(*place[node], s=46, color=colour, zorder=2, linewidths=0)
-            axis.text(
-                *place[node], str(element), color="white", fontsize=6, ha="center", va="center"
-            )
+    rows = list(frames[["time", "node", "other", "element", "number"]].to_numpy().tolist())
+    times = sorted({row[0] for row in rows})
+    figure, axes = canvas(2, -(-len(times) // 2), width=9.4, height=5.0)
+    place = _places([row for row in rows if row[0] == times[-1]])
+    wrong = []
+    for axis in axes:
         axis.set_axis_off()
-        axis.margins(0.15)
+    for axis, time in zip(axes, times, strict=False):
+        moment = [row for row in rows if row[0] == time]
+        elements = {int(row[1]): str(row[3]) for row in moment if row[2] < 0}
+        over = {int(row[1]) for row in moment if row[2] < 0 and row[4] < 0}
+        wrong.append(len(over))
+        for _, one, other, _, order in (row for row in moment if row[2] >= 0):
+            ends = np.array([place[int(one)], place[int(other)]])
+            colour = _WRONG if over & {int(one), int(other)} else INK
+            axis.plot(*ends.T, color=colour, linewidth=0.8 + 1.2 * (order - 1), zorder=1)
+        for node, element in elements.items():
+            x, y = place[node]
+            axis.scatter([x], [y], s=120, color=_COLOURS.get(element, _OTHER), zorder=2)
+            axis.text(x, y, element, color="white", fontsize=8, ha="center", va="center")
+        axis.margins(0.12)
         axis.set_aspect("equal", adjustable="datalim")
         axis.set_title(f"t = {time:.2f}", fontsize=9)
-    wrong = [int((f["number"] < 0).sum()) for _, f in frames[frames["other"] < 0].groupby("time")]
     picture = Figure(
         svg_of(figure),
         "One molecule from noise (t = 0) to the end of the chain (t = 1), nodes kept in place. "
@@ -58,12 +57,11 @@ def chain_section(frames: pandas.DataFrame) -> Section:
     return Section("From noise to a molecule", (), (picture,))
 
 
-def _places(last: pandas.DataFrame) -> dict[int, np.ndarray]:
+def _places(last: list[list]) -> dict[int, np.ndarray]:
     """Return where each node is drawn: laid out by the bonds of the last frame."""
     graph = networkx.Graph()
-    graph.add_nodes_from(last.loc[last["other"] < 0, "node"])
-    bonds = last[last["other"] >= 0]
-    graph.add_edges_from(zip(bonds["node"], bonds["other"], strict=True))
+    graph.add_nodes_from(int(row[1]) for row in last if row[2] < 0)
+    graph.add_edges_from((int(row[1]), int(row[2])) for row in last if row[2] >= 0)
     # The pieces of a graph that fell apart stand side by side.
     places: dict[int, np.ndarray] = {}
     shift = 0.0

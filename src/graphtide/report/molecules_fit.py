@@ -5,13 +5,13 @@ from __future__ import annotations
 from graphtide.files import read_text
 from graphtide.report.content import Figure, Page, Section, Table, number
 from graphtide.report.figures import BASELINE, MODEL, canvas, svg_of
+from graphtide.report.molecule_chain import chain_section
 from graphtide.report.molecule_figures import (
     descriptor_figure,
     metrics_table,
     molecule_grid,
     published_table,
 )
-from graphtide.report.molecule_chain import chain_section
 from graphtide.report.provenance import provenance
 from graphtide.run import Run
 
