@@ -51,7 +51,8 @@ def analyse(
 ) -> None:
     """Say where a law leads and how surely: fixed points, their stability, what it is sensitive to.
 
-    A law is an equation, or a field learned from data.
+    A law is an equation, or a field learned from data. A run of `classify` is attacked: what is
+    left of its accuracy when features change a little.
     """
     import time
 
@@ -64,6 +65,13 @@ def analyse(
 
     began = time.perf_counter()
     Run.check_target(out)
+    if Path(source).is_dir() and Run.open(source).kind == "dynamics classify":
+        if graph or vary or param or directed:
+            raise InputError(
+                f"{source} is a classifier: it takes no --graph, --vary, --param or --directed"
+            )
+        _attack_classifier(source, out, seed=seed, json=json)
+        return
     names = checked_parts(what)
     ranges = parse_ranges(vary or [])
     if ranges and "stability" not in names:
@@ -96,6 +104,37 @@ def analyse(
             run.write_table(name, table)
     page = write_report(run)
     metrics["report"] = str(page)
+    show_metrics(metrics if json else _short(metrics), json=json, title="analyse")
+
+
+def _attack_classifier(source: str, out: Path, *, seed: int, json: bool) -> None:
+    """Measure what small changes of the features do to a trained classifier; write the run."""
+    import time
+
+    from graphtide.dynamics.classify.attack import attack
+    from graphtide.dynamics.classify.saving import load
+    from graphtide.report import write_report
+    from graphtide.run import Run
+
+    began = time.perf_counter()
+    trained_run = Run.open(source)
+    trained = load(trained_run)
+    found = attack(trained, seed=seed)
+    configuration = {"source": source, "seed": seed}
+    run = Run.create(out, kind="dynamics analyse", configuration=configuration)
+    graph = trained_run.read_graph()
+    metrics: dict[str, object] = {
+        "law": "A trained classifier",
+        "nodes": graph.node_count,
+        "edges": graph.edge_count,
+        "attack": found.metrics(),
+        "seconds": time.perf_counter() - began,
+    }
+    run.write_metrics(metrics)
+    run.write_graph(graph)
+    for name, table in found.tables().items():
+        run.write_table(name, table)
+    metrics["report"] = str(write_report(run))
     show_metrics(metrics if json else _short(metrics), json=json, title="analyse")
 
 

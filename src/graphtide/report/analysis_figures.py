@@ -12,6 +12,7 @@ from graphtide.report.figures import BASELINE, INK, MODEL, canvas, svg_of
 from graphtide.report.network import positions
 
 __all__ = [
+    "attack_figure",
     "branch_figure",
     "growth_figure",
     "master_figure",
@@ -266,3 +267,24 @@ def sensitivity_figure(graph: Graph, nodes: pandas.DataFrame, outcome: str) -> F
         svg_of(figure), caption, f"The mean state depends most on node {name}.", data,
         "sensitivity", wide=False,
     )  # fmt: skip
+
+
+def attack_figure(attack: pandas.DataFrame) -> Figure:
+    """Return the accuracy that attacks, and random changes, of growing radius leave."""
+    figure, (axis,) = canvas(width=6.4, height=3.2)
+    share = 100 * attack["radius"]
+    axis.plot(share, 100 * attack["random"], "o-", color=BASELINE, label="random change")
+    axis.plot(share, 100 * attack["attacked"], "o-", color=MODEL, label="attack")
+    axis.set_xlabel("radius, % of the mean length of a node's features")
+    axis.set_ylabel("test nodes told rightly, %")
+    axis.set_ylim(bottom=0)
+    axis.legend(frameon=False)
+    left = number(100 * float(attack["attacked"].to_numpy()[-1]))
+    return Figure(
+        svg_of(figure),
+        "What is left of the accuracy when the features of every node move by at most the radius.",
+        f"At the largest radius an attack leaves {left} %.",
+        attack,
+        "attack",
+        wide=False,
+    )

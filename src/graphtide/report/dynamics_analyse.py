@@ -9,6 +9,7 @@ import pandas
 
 from graphtide.graph import Graph
 from graphtide.report.analysis_figures import (
+    attack_figure,
     branch_figure,
     growth_figure,
     master_figure,
@@ -138,11 +139,18 @@ def _plain(run: Run, name: str, values: dict[str, object], graph: Graph) -> Sect
     )
 
 
+def _attack(run: Run, name: str, values: dict[str, object], graph: Graph) -> Section:
+    del name, graph
+    frame = run.read_table("attack")
+    return Section("Attacks on the features", _findings(values), (attack_figure(frame),))
+
+
 SECTIONS: dict[str, Callable[[Run, str, dict[str, object], Graph], Section]] = {
     "stability": _stability,
     "robustness": _robustness,
     "complexity": _complexity,
     "resilience": resilience_section,
+    "attack": _attack,
 }
 """The section of each part; a part that is not here is shown as findings and plain figures."""
 

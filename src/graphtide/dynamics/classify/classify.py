@@ -57,6 +57,8 @@ class Classification:
         depth_curve: (K, 2) depth, and mean test accuracy of the trained networks there.
         seconds: of each seed's network.
         rates: (H,) learned diffusion rates of the first seed, in 1 / unit of depth.
+        network: the first seed's.
+        features: as the networks take them, (N, F).
     """
 
     task: NodeTask
@@ -69,6 +71,8 @@ class Classification:
     depth_curve: np.ndarray
     seconds: np.ndarray
     rates: np.ndarray
+    network: DiffusionNetwork
+    features: SparseMatrix
 
     @property
     def metrics(self) -> dict[str, object]:
@@ -187,6 +191,8 @@ def classify(
         depth_curve=_depth_curve(task, found, features, shape),
         seconds=np.array(seconds),
         rates=_rates(first),
+        network=first,
+        features=features,
     )
 
 

@@ -102,8 +102,19 @@ class DiffusionNetwork(nn.Module):
 
     def states(self, features: SparseMatrix, depth: float | None = None) -> Tensor:
         """Return the states at depths 0, step, ..., T, (K, N, H)."""
+        start = _left_out(features, self.shape, training=self.training) @ self.encoder  # (N, H)
+        return self.from_encoded(start, depth)
+
+    def said_of(self, start: Tensor) -> Tensor:
+        """Return logits or values (N, C) of encoded features (N, H), as `forward` does of raw ones.
+
+        Nothing is left out: for trained networks.
+        """
+        return self.out(torch.relu(self.from_encoded(start).mean(dim=0) + self.bias))
+
+    def from_encoded(self, start: Tensor, depth: float | None = None) -> Tensor:
+        """Return the states at depths 0, step, ..., T of encoded features (N, H), (K, N, H)."""
         shape = self.shape
-        start = _left_out(features, shape, training=self.training) @ self.encoder  # (N, H)
         stop = shape.depth if depth is None else depth
         if stop == 0:
             return start.unsqueeze(0)
