@@ -101,5 +101,7 @@ def _solve(jacobian: csr_array, rate: np.ndarray, step: float) -> np.ndarray:
     diagonal = system.diagonal()
     safe = np.where(np.abs(diagonal) > 1e-12, diagonal, 1.0)
     precondition = LinearOperator((count, count), matvec=lambda v: v / safe, dtype=np.dtype(float))
-    found, failed = bicgstab(system.tocsr(), rate, rtol=1e-4, maxiter=300, M=precondition)
-    return np.full(count, np.nan) if failed else found
+    # Of unit size: the iterations give up where products of small rates come near underflow.
+    size = float(np.abs(rate).max())
+    found, failed = bicgstab(system.tocsr(), rate / size, rtol=1e-4, maxiter=300, M=precondition)
+    return np.full(count, np.nan) if failed else size * found
