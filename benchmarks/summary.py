@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from statistics import mean, median
 
+from summary_analysis import analysis, control
 from summary_molecules import generation
 
 RESULTS = Path(__file__).parent / "results"
@@ -396,6 +397,8 @@ def section() -> str:
         *distributions(),
         *growth(),
         *spread(),
+        *analysis(),
+        *control(),
         *generation(),
     ]
     return "\n".join([BEGIN, *(f"- {line}" for line in lines), END])

@@ -1,0 +1,96 @@
+"""The lines of README's measured section on analysis and control."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import median
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def _results(name: str) -> dict:
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def analysis() -> list[str]:
+    """Say what analysis.py found: known truths, large networks, learned fields."""
+    found = _results("analysis")
+    lines = []
+    chaos, large, learned = (found.get(name, {}) for name in ("chaos", "large", "learned"))
+    if chaos:
+        exponents = "; ".join(
+            f"{name.capitalize()} {one['exponents'][0]:.4f} (published {one['literature']})"
+            for name, one in chaos.items()
+        )
+        lines.append(f"Largest Lyapunov exponents: {exponents} (`analysis.py`).")
+    if large:
+        times = ", ".join(
+            f"{name} {one['newton_cpu_seconds'] + one['eigenvalues_cpu_seconds']:.1f}"
+            for name, one in large.items()
+        )
+        lines.append(
+            f"Fixed point and its ten leading eigenvalues on 100,000 nodes, CPU seconds: {times} "
+            "(`analysis.py`)."
+        )
+    for name, one in learned.items():
+        parts = []
+        for kind in ("closed_form", "message_passing"):
+            errors = one[kind]["relative_errors"]
+            part = (
+                f"{kind.replace('_', ' ')} {100 * errors[0]:.2g} % for the leading one, "
+                f"{100 * median(errors):.2g} % in the median of ten"
+            )
+            if "true_inside" in one[kind]:
+                part += f", {100 * one[kind]['true_inside']:.0f} % of them in their 90 % intervals"
+            parts.append(part)
+        lines.append(
+            f"Eigenvalues at rest of a field learned from data against the true system's, {name}: "
+            f"{'; '.join(parts)} (`analysis.py`)."
+        )
+    return lines
+
+
+def control() -> list[str]:
+    """Say what control.py found: energy, tipping points, traffic."""
+    found = _results("control")
+    lines = []
+    if "energies" in found:
+        off = 100 * found["energies"]["largest_relative_error"]
+        count = len(found["energies"]["networks"])
+        lines.append(
+            f"Energy of optimal control against the analytic least energy on {count} linear "
+            f"networks: at most {off:.2g} % off (`control.py`)."
+        )
+    if "learned_tipping" in found:
+        errors = ", ".join(
+            f"{name} {100 * abs(one['relative_error']):.2g} %"
+            for name, one in found["learned_tipping"].items()
+        )
+        lines.append(
+            f"Tipping point of a field learned from data against the true law's: {errors} "
+            "(`control.py`)."
+        )
+    if "folds" in found:
+        for law in ("gene", "mutualistic"):
+            errors = {
+                key.split(", ")[1]: 100 * one["relative_error"]
+                for key, one in found["folds"].items()
+                if key.startswith(law) and one.get("relative_error") is not None
+            }
+            said = ", ".join(f"{name.replace('_', ' ')} {e:+.0f} %" for name, e in errors.items())
+            lines.append(
+                f"Fold of the whole {law} system from where the one-dimensional reduction puts it "
+                f"(beta_eff): {said} (`control.py`)."
+            )
+    if "traffic" in found:
+        one = found["traffic"]
+        lines.append(
+            f"Ramp metering on a network of 100 road cells, {one['patterns_done']} demand "
+            f"patterns: total delay {100 * one['saved_of_no_control']:.0f} % below no control "
+            f"(ALINEA {100 * one['saved_by_alinea']:.0f} %; least saving in a pattern "
+            f"{100 * one['least_saved_of_no_control']:.1f} %), worse than ALINEA in "
+            f"{one['patterns_worse_than_alinea']} patterns (`control.py`)."
+        )
+    return lines
