@@ -18,10 +18,11 @@ from __future__ import annotations
 import numpy as np
 from generation import Split, keep, parser, run_model
 
+from graphtide.molecules.building import Building, walk
 from graphtide.molecules.chemistry import canonical_smiles, to_smiles
 from graphtide.molecules.corpus import Corpus
 from graphtide.molecules.files import read_molecules
-from graphtide.molecules.traversal import Actions, Building, traverse, walk
+from graphtide.molecules.traversal import Actions, traverse
 
 
 def main() -> None:

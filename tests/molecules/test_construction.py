@@ -9,10 +9,11 @@ from rdkit import Chem
 
 from graphtide.data import qm9_sample, zinc250k_sample
 from graphtide.errors import InputError
+from graphtide.molecules.building import END, Building, advance, views, walk
 from graphtide.molecules.chemistry import canonical_smiles, to_smiles
 from graphtide.molecules.construction import Construction, ConstructionExamples, fit_construction
 from graphtide.molecules.corpus import Corpus
-from graphtide.molecules.traversal import END, Actions, Building, advance, traverse, views, walk
+from graphtide.molecules.traversal import Actions, traverse
 
 
 @pytest.fixture(scope="module")

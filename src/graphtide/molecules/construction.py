@@ -29,20 +29,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from graphtide.errors import InputError
+from graphtide.molecules.building import FEATURES, Building, advance, views, walk
 from graphtide.molecules.chemistry import AtomType, to_smiles
 from graphtide.molecules.corpus import Corpus
 from graphtide.molecules.generator import Generator, Sample
 from graphtide.molecules.learning import Plan, held_out_split, plan_steps, train_generator
-from graphtide.molecules.traversal import (
-    FEATURES,
-    Actions,
-    Building,
-    Sequences,
-    advance,
-    traverse,
-    views,
-    walk,
-)
+from graphtide.molecules.traversal import Actions, Sequences, traverse
 from graphtide.training.loop import Training
 
 __all__ = ["Construction", "ConstructionExamples", "fit_construction"]
