@@ -22,7 +22,8 @@ def generation() -> list[str]:
             lines.append(
                 f"{title}, {model.replace('_', ' ')}, {figures['minutes']:g} minutes of training "
                 f"on {figures['threads']} thread: "
-                f"{100 * figures['validity_before_correction']:.1f} % valid and connected as drawn, "
+                f"{100 * figures['validity_before_correction']:.1f} % valid and "
+                "connected as drawn, "
                 f"{100 * figures['validity']:.1f} % after correction, "
                 f"{100 * figures['uniqueness']:.1f} % of these distinct, FCD {figures['fcd']:.3f} "
                 f"(real against real {figures['fcd_floor']:.3f}) of {figures['number']:,} samples "
