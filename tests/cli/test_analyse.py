@@ -91,3 +91,22 @@ def test_bad_calls(call, tmp_path, arguments, words):
     for word in words:
         assert word in err
     assert not (tmp_path / "run").exists()
+
+
+def test_resilience_and_control_take_a_learned_run(call, tmp_path):
+    network = ("--graph", "barabasi_albert:10:3")
+    call("dynamics", "simulate", "gene", *network, "--out", "states.csv")
+    call("dynamics", "fit", "states.csv", *network, "--out", "fitted")
+    code, out, err = call(
+        "dynamics", "analyse", "fitted", "--what", "resilience", "--out", "a", "--json"
+    )
+    assert code == 0, err
+    found = json.loads(out)["resilience"]
+    assert found["effective_state"] > 0
+    assert any("learned field runs off" in said for said in found["findings"])
+    code, out, err = call(
+        "dynamics", "control", "fitted", "--target", "high", "--start", "0.5", "--drivers", "2",
+        "--out", "c", "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    assert json.loads(out)["reached"] is True

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pandas
@@ -31,7 +32,7 @@ from graphtide.dynamics.analysis.reduction import (
 )
 from graphtide.dynamics.analysis.settling import settle
 from graphtide.dynamics.analysis.warning import early_warning, node_worth
-from graphtide.errors import InputError
+from graphtide.errors import ComputationError, InputError
 from graphtide.graph import Graph
 
 __all__ = ["DAMAGES", "Branch", "Resilience", "end_states", "resilience"]
@@ -48,6 +49,11 @@ DAMAGES: tuple[tuple[Loss, Order], ...] = (
     ("weight", "random"),
 )
 """What is lost, and in which order; weight is lost everywhere alike."""
+
+
+_REACHES = (1.0, 0.8, 0.6, 0.4, 0.2, 0.1)
+"""Parts of all damage that are tried in turn where a learned field runs off."""
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,7 +148,15 @@ class Resilience:
         for branch in self.branches:
             what = branch.name.replace("_", ", ")
             if branch.tip is None:
-                said.append(f"Losing {what}: the upper state changes without a sudden collapse.")
+                last = branch.share[-1]
+                ends = (
+                    f" up to a share of {last:.3g}, beyond which the learned field runs off"
+                    if self.law.equation is None and last < _REACHES[1] + 0.01
+                    else ""
+                )
+                said.append(
+                    f"Losing {what}: the upper state changes without a sudden collapse{ends}."
+                )
                 continue
             theory = ""
             if branch.reduced_tip is not None:
@@ -231,11 +245,14 @@ def resilience(
     ends = end_states(law, low, high, seed)
     report = progress or (lambda _share, _text: None)
     shares = np.linspace(0.0, 1.0, points)
-    state = settle(law, np.broadcast_to(ends[1], law.shape))
+    state = settle(law, ends[1])
     branches = []
     for k, (loss, order) in enumerate(damages):
         report(k / (len(damages) + 1), f"losing {loss}, {order}")
-        branches.append(_follow(law, damage(law.graph, loss, order, seed=seed), shares, ends))
+        kind = damage(law.graph, loss, order, seed=seed)
+        branches.append(
+            _within(law, shares, lambda part, kind=kind: _follow(law, kind, part, ends))
+        )
     report(len(damages) / (len(damages) + 1), "early warnings and nodes to protect")
     warned = next((b for b in branches if b.name == "weight"), branches[0])
     worth = node_worth(law, state)
@@ -247,12 +264,17 @@ def resilience(
         tuple(branches),
         state,
         beta_effective(law.graph),
-        float(settle(reduced_law(law, beta_effective(law.graph)), ends[1][None])[0, 0]),
+        float(
+            settle(
+                reduced_law(law, beta_effective(law.graph)),
+                effective_state(law.graph, ends[1])[None],
+            )[0, 0]
+        ),
         _warnings(law, warned, state),
         warned.name,
         worth,
         protected,
-        _tip(law, kept, shares, state),
+        _within(law, shares, lambda part: _tip(law, kept, part, state)),
     )
 
 
@@ -262,22 +284,43 @@ def end_states(
     high: np.ndarray | float | None = None,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return low and high states to begin from, shape (D,) each.
+    """Return low and high states to begin from, shape (N, D) each.
 
     Args:
         law: the law.
-        low: a number or (D,); None for 0, or the lowest states that a field was learned on.
-        high: likewise; None for the largest of a sensible start, or the highest learned on.
+        low: a number, (D,) or (N, D); None for 0, or what a field saw: each node's lowest state,
+            on another network than its own the lowest of all.
+        high: likewise; None for the largest of a sensible start, or the highest that a field saw.
         seed: of that start.
     """
-    variables = law.shape[1]
+    seen = law.observed
+    if low is None and high is None and seen is not None and seen.names == law.graph.names:
+        # A uniform state would bring together neighbours that a field has never seen together.
+        states = seen.states[:, np.isfinite(seen.states).all(axis=(0, 2))]
+        if states.shape[1:] == law.shape:
+            return states.min(axis=0), states.max(axis=0)
     if low is None:
-        low = np.zeros(variables) if law.low is None else law.low
+        low = np.zeros(law.shape[1]) if law.low is None else law.low
     if high is None:
         high = law.start(seed).max(axis=0) if law.high is None else law.high
-    return (
-        np.broadcast_to(np.asarray(low, dtype=float), (variables,)),
-        np.broadcast_to(np.asarray(high, dtype=float), (variables,)),
+    first, last = (np.broadcast_to(np.asarray(x, dtype=float), law.shape) for x in (low, high))
+    return first, last
+
+
+def _within(law: Law, shares: np.ndarray, attempt: Callable[[np.ndarray], Result]) -> Result:
+    """Return what an attempt gives on the shares, or on as many of them as a learned field allows.
+
+    A field was not learned on the states of a network that has lost most of itself: it may run off.
+    """
+    for reach in _REACHES:
+        try:
+            return attempt(reach * shares)
+        except ComputationError:
+            if law.equation is not None:
+                raise
+    raise ComputationError(
+        f"the learned field runs off as soon as {_REACHES[-1]:g} of the network is lost: it saw no "
+        "states near a collapse; fit it to data that come closer to one"
     )
 
 
@@ -308,7 +351,7 @@ def _follow(
     shares = _with_network(kind, shares)
     full = _branch(law, kind)
     betas = np.array([beta_effective(kind.at(float(s))) for s in shares])
-    upper, reduced_upper = np.broadcast_to(ends[1], law.shape), ends[1][None]
+    upper, reduced_upper = ends[1], effective_state(law.graph, ends[1])[None]
     highs, states, reduced_states = [], [], []
     for share, beta in zip(shares, betas, strict=True):
         value, upper = full(float(share), upper)
@@ -317,7 +360,7 @@ def _follow(
         reduced_upper = settle(reduced_law(law, float(beta)), reduced_upper)
         reduced_states.append(reduced_upper)
     # The lower branch is followed from the most damaged network back to the whole one.
-    lower, reduced_lower = np.broadcast_to(ends[0], law.shape), ends[0][None]
+    lower, reduced_lower = ends[0], effective_state(law.graph, ends[0])[None]
     lows, reduced_lows = [], []
     for share, beta in zip(shares[::-1], betas[::-1], strict=True):
         value, lower = full(float(share), lower)

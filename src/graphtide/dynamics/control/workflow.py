@@ -232,8 +232,8 @@ def named_state(law: Law, text: str, *, option: str, seed: int = 0) -> np.ndarra
         ComputationError: there is no such steady state.
     """
     if text in ("high", "low"):
-        ends = end_states(law, seed=seed)
-        return settle(law, np.broadcast_to(ends[1 if text == "high" else 0], law.shape))
+        low, high = end_states(law, seed=seed)
+        return settle(law, high if text == "high" else low)
     try:
         value = float(text)
     except ValueError:
