@@ -51,8 +51,8 @@ def analyse(
 ) -> None:
     """Say where a law leads and how surely: fixed points, their stability, what it is sensitive to.
 
-    A law is an equation, or a field learned from data. A run of `classify` is attacked: what is
-    left of its accuracy when features change a little.
+    A law is an equation, or a field learned from data. A run of `classify` or
+    `forecast` is attacked: what its accuracy becomes when what it sees changes a little.
     """
     import time
 
@@ -65,12 +65,14 @@ def analyse(
 
     began = time.perf_counter()
     Run.check_target(out)
-    if Path(source).is_dir() and Run.open(source).kind == "dynamics classify":
+    kind = Run.open(source).kind if Path(source).is_dir() else ""
+    if kind in _ATTACKED:
         if graph or vary or param or directed:
             raise InputError(
-                f"{source} is a classifier: it takes no --graph, --vary, --param or --directed"
+                f"{source} is a {_ATTACKED[kind]}: it takes no --graph, --vary, --param or "
+                "--directed"
             )
-        _attack_classifier(source, out, seed=seed, json=json)
+        _attack(source, out, seed=seed, json=json)
         return
     names = checked_parts(what)
     ranges = parse_ranges(vary or [])
@@ -107,33 +109,44 @@ def analyse(
     show_metrics(metrics if json else _short(metrics), json=json, title="analyse")
 
 
-def _attack_classifier(source: str, out: Path, *, seed: int, json: bool) -> None:
-    """Measure what small changes of the features do to a trained classifier; write the run."""
+_ATTACKED = {"dynamics classify": "classifier", "dynamics forecast": "forecaster"}
+"""Kinds of runs that are attacked, and what they are."""
+
+
+def _attack(source: str, out: Path, *, seed: int, json: bool) -> None:
+    """Measure what small changes of its inputs do to a trained network; write the run."""
     import time
 
-    from graphtide.dynamics.classify.attack import attack
-    from graphtide.dynamics.classify.saving import load
     from graphtide.report import write_report
     from graphtide.run import Run
 
     began = time.perf_counter()
     trained_run = Run.open(source)
-    trained = load(trained_run)
-    found = attack(trained, seed=seed)
+    if trained_run.kind == "dynamics classify":
+        from graphtide.dynamics.classify.attack import attack
+        from graphtide.dynamics.classify.saving import load
+
+        name, found = "attack", attack(load(trained_run), seed=seed)
+    else:
+        from graphtide.dynamics.forecast.attack import attack_forecaster
+        from graphtide.dynamics.forecast.reloading import load as load_forecaster
+
+        name = "forecast_attack"
+        found = attack_forecaster(load_forecaster(trained_run), seed=seed)
     configuration = {"source": source, "seed": seed}
     run = Run.create(out, kind="dynamics analyse", configuration=configuration)
     graph = trained_run.read_graph()
     metrics: dict[str, object] = {
-        "law": "A trained classifier",
+        "law": f"A trained {_ATTACKED[trained_run.kind]}",
         "nodes": graph.node_count,
         "edges": graph.edge_count,
-        "attack": found.metrics(),
+        name: found.metrics(),
         "seconds": time.perf_counter() - began,
     }
     run.write_metrics(metrics)
     run.write_graph(graph)
-    for name, table in found.tables().items():
-        run.write_table(name, table)
+    for file, table in found.tables().items():
+        run.write_table(file, table)
     metrics["report"] = str(write_report(run))
     show_metrics(metrics if json else _short(metrics), json=json, title="analyse")
 

@@ -229,11 +229,18 @@ def predict(
         Path | None,
         typer.Option(metavar="FILE", help="Known inputs u(t); without it, the run's own."),
     ] = None,
+    readings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Newer readings for a run of `forecast`: what comes after the last one.",
+        ),
+    ] = None,
     directed: DirectedOption = False,
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Predict states: at other times, from another start, on another graph."""
+    """Predict states: at other times, from another start, on another graph; or what comes next."""
     from graphtide.cli.prediction import predict_states
     from graphtide.graph import Graph
 
@@ -246,6 +253,7 @@ def predict(
         graph=network,
         level=level,
         inputs=inputs,
+        readings=readings,
         seed=seed,
     )
     show_metrics(metrics, json=json, title="predict")

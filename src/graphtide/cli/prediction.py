@@ -22,9 +22,10 @@ def predict_states(
     graph: Graph | None,
     level: float | None,
     inputs: Path | None,
+    readings: Path | None,
     seed: int,
 ) -> dict[str, object]:
-    """Predict with a run of ``dynamics fit``, or simulate an equation; write the table ``out``.
+    """Predict with a run, or simulate an equation; write the table ``out``.
 
     Args:
         source: folder of a run, or what names an equation.
@@ -34,6 +35,7 @@ def predict_states(
         graph: another graph than the run's own.
         level: of the intervals that are added; None adds none.
         inputs: file of known inputs; None takes the run's own.
+        readings: file of newer readings for a forecaster; None takes the run's own.
         seed: seed of the catalogue's start, where an equation has no other.
 
     Raises:
@@ -43,6 +45,15 @@ def predict_states(
     began = time.perf_counter()
     folder = Path(source)
     run = Run.open(folder) if folder.is_dir() else None
+    if run is not None and run.kind == "dynamics forecast":
+        given = {"times": times, "start": start, "graph": graph, "level": level, "inputs": inputs}
+        for name, value in given.items():
+            if value is not None:
+                raise InputError(f"{source} is a forecaster: it takes --readings, not --{name}")
+        notes = _by_forecaster(run, readings, out)
+        return {**notes, "out": str(out), "seconds": time.perf_counter() - began}
+    if readings is not None:
+        raise InputError(f"--readings needs a run of `dynamics forecast`; {source} is none")
     if run is not None and run.kind == "dynamics fit":
         trajectory, notes = _by_learned_field(
             run, times=times, start=start, graph=graph, level=level, inputs=inputs
@@ -61,6 +72,28 @@ def predict_states(
         **notes,
         "out": str(out),
         "seconds": time.perf_counter() - began,
+    }
+
+
+def _by_forecaster(run: Run, readings: Path | None, out: Path) -> dict[str, object]:
+    """Forecast what comes after the last reading, and write the table."""
+    from graphtide.dynamics.forecast.reloading import load
+    from graphtide.dynamics.forecast.saving import forecast_table
+    from graphtide.files import write_table
+
+    forecaster = load(run)
+    newer = None if readings is None else Trajectory.read(readings)
+    coming = forecaster.coming(newer)
+    table = forecast_table(
+        forecaster.trajectory, coming.times, coming.said, coming.lower, coming.upper
+    )
+    write_table(out, table)
+    return {
+        "model": forecaster.name,
+        "nodes": len(forecaster.trajectory.names),
+        "times": len(coming.times),
+        "first_time": float(coming.times[0]),
+        "level": forecaster.intervals.level,
     }
 
 

@@ -14,6 +14,7 @@ from graphtide.report.network import positions
 __all__ = [
     "attack_figure",
     "branch_figure",
+    "forecast_attack_figure",
     "growth_figure",
     "master_figure",
     "modes_figure",
@@ -286,5 +287,25 @@ def attack_figure(attack: pandas.DataFrame) -> Figure:
         f"At the largest radius an attack leaves {left} %.",
         attack,
         "attack",
+        wide=False,
+    )
+
+
+def forecast_attack_figure(attack: pandas.DataFrame) -> Figure:
+    """Return the error that attacks, and random signs, of growing radius make of a forecast."""
+    figure, (axis,) = canvas(width=6.4, height=3.2)
+    axis.plot(attack["radius"], attack["random"], "o-", color=BASELINE, label="random signs")
+    axis.plot(attack["radius"], attack["attacked"], "o-", color=MODEL, label="attack")
+    axis.set_xlabel("radius, standard deviations of the readings")
+    axis.set_ylabel("mean absolute error")
+    axis.set_ylim(bottom=0)
+    axis.legend(frameon=False)
+    worst = number(float(attack["attacked"].to_numpy()[-1]))
+    return Figure(
+        svg_of(figure),
+        "The error of the forecast when every reading of its history is off by at most the radius.",
+        f"At the largest radius an attack raises the error to {worst}.",
+        attack,
+        "forecast_attack",
         wide=False,
     )

@@ -11,6 +11,7 @@ from graphtide.graph import Graph
 from graphtide.report.analysis_figures import (
     attack_figure,
     branch_figure,
+    forecast_attack_figure,
     growth_figure,
     master_figure,
     modes_figure,
@@ -145,12 +146,20 @@ def _attack(run: Run, name: str, values: dict[str, object], graph: Graph) -> Sec
     return Section("Attacks on the features", _findings(values), (attack_figure(frame),))
 
 
+def _forecast_attack(run: Run, name: str, values: dict[str, object], graph: Graph) -> Section:
+    del name, graph
+    frame = run.read_table("forecast_attack")
+    figure = forecast_attack_figure(frame)
+    return Section("Attacks on the readings", _findings(values), (figure,))
+
+
 SECTIONS: dict[str, Callable[[Run, str, dict[str, object], Graph], Section]] = {
     "stability": _stability,
     "robustness": _robustness,
     "complexity": _complexity,
     "resilience": resilience_section,
     "attack": _attack,
+    "forecast_attack": _forecast_attack,
 }
 """The section of each part; a part that is not here is shown as findings and plain figures."""
 

@@ -60,10 +60,12 @@ class Forecast:
         coverage_fixed: (h,) the same where widths do not follow the misses.
         validation: mean absolute error on the validation windows, by name.
         next: the h readings after the last one, and the ends of their intervals, each (h, N, D).
+        intervals: widths as they are after the last reading.
         isolated: nodes of the readings that no edge names.
         level: share that the intervals should hold.
         seconds: by forecaster, time of its fits.
         trajectory: what was given.
+        missing: number that stood for a missing reading, if any.
         forecaster: the chosen one, fitted.
     """
 
@@ -79,10 +81,12 @@ class Forecast:
     coverage_fixed: np.ndarray
     validation: Mapping[str, float]
     next: tuple[np.ndarray, np.ndarray, np.ndarray]
+    intervals: Intervals
     isolated: tuple[str, ...]
     level: float
     seconds: Mapping[str, float]
     trajectory: Trajectory
+    missing: float | None
     forecaster: Forecaster
 
     @property
@@ -209,7 +213,7 @@ def forecast(
     tested = _final_fits(windows, [*baselines, chosen], field, progress)
     return _tested(
         windows, graph, chosen, tested, field, aligned, isolated, level,
-        [candidate.name for candidate in baselines],
+        missing, [candidate.name for candidate in baselines],
     )  # fmt: skip
 
 
@@ -289,6 +293,7 @@ def _tested(
     trajectory: Trajectory,
     isolated: tuple[str, ...],
     level: float,
+    missing: float | None,
     baselines: list[str],
 ) -> Forecast:
     observed = windows.targets(windows.part("test"))
@@ -311,10 +316,12 @@ def _tested(
         coverage_fixed=coverage(*intervals.fixed(predicted), observed),
         validation=field.score,
         next=(coming[0], ends[0][0], ends[1][0]),
+        intervals=last,
         isolated=isolated,
         level=level,
         seconds=field.seconds,
         trajectory=trajectory,
+        missing=missing,
         forecaster=chosen,
     )
 

@@ -161,18 +161,23 @@ class LearnedForecaster:
     @torch.no_grad()
     def predict(self, windows: Windows, numbers: np.ndarray) -> np.ndarray:
         """Return forecasts, (B, h, N, D)."""
-        assert self.network is not None  # fit or build comes first
-        self.network.eval()
         parts = []
         for some in batches(numbers, 128):
-            said = self.network(self._inputs(windows, some)).cpu().numpy()
+            said = self.said(self.inputs(windows, some)).cpu().numpy()
             parts.append(said * windows.deviation + windows.mean)
         return np.concatenate(parts).astype(np.float64)
+
+    def said(self, inputs: Inputs) -> Tensor:
+        """Return standardised forecasts of what the mean of the weights sees, (B, h, N, D)."""
+        assert self.network is not None  # fit or build comes first
+        self.network.eval()
+        return self.network(inputs)
 
     def _settings(self) -> Settings:
         return self.settings or LEARNED[self.name][1]
 
-    def _inputs(self, windows: Windows, numbers: np.ndarray) -> Inputs:
+    def inputs(self, windows: Windows, numbers: np.ndarray) -> Inputs:
+        """Return what the network sees of windows."""
         scale, mean = windows.deviation, windows.mean
         span = numbers[:, None] + np.arange(-windows.history, 0)
         alike = None
@@ -193,7 +198,7 @@ class LearnedForecaster:
     def _loss(self, network: nn.Module, windows: Windows, numbers: np.ndarray) -> Tensor:
         targets = (windows.targets(numbers) - windows.mean) / windows.deviation
         there = self._tensor((~np.isnan(targets)).astype(np.float64))
-        said = network(self._inputs(windows, numbers))
+        said = network(self.inputs(windows, numbers))
         missed = huber_loss(
             said, self._tensor(np.nan_to_num(targets)), reduction="none", delta=_BEND
         )

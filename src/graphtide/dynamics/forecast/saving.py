@@ -1,4 +1,4 @@
-"""What a forecast leaves in its run: figures, tables, the test forecasts, the weights."""
+"""What a forecast leaves in its run: figures, tables, the test forecasts, the forecaster itself."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas
 
+from graphtide.dynamics.forecast.baselines import Autoregression, VectorAutoregression
 from graphtide.dynamics.forecast.combination import networks_of
+from graphtide.dynamics.forecast.learned import LEARNED
 from graphtide.run import Run
 from graphtide.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from graphtide.dynamics.forecast.forecast import Forecast
 
-__all__ = ["save"]
+__all__ = ["forecast_table", "save"]
 
 
 def save(result: Forecast, run: Run) -> None:
@@ -23,7 +25,8 @@ def save(result: Forecast, run: Run) -> None:
 
     Files: metrics.json; forecast.csv (the readings that come next); errors.csv (by method and
     step); test.safetensors (forecasts of the test windows, float32, and their first targets);
-    observed.npz; graph.npz; weights of networks, one file each, and training.csv.
+    observed.npz; graph.npz; forecaster.json and forecaster.safetensors (see `reloading`); weights
+    of networks, one file each, and training.csv.
     """
     windows = result.windows
     run.write_metrics(result.metrics)
@@ -37,7 +40,8 @@ def save(result: Forecast, run: Run) -> None:
         units=result.trajectory.units,
     )
     run.write_trajectory("observed", observed)
-    run.write_table("forecast", _next_table(result))
+    times = windows.times_after(windows.horizon)
+    run.write_table("forecast", forecast_table(result.trajectory, times, *result.next))
     run.write_table("errors", _error_table(result))
     run.write_tensors(
         "test",
@@ -48,6 +52,12 @@ def save(result: Forecast, run: Run) -> None:
             "upper": result.upper.astype(np.float32),
         },
     )
+    run.write_json("forecaster.json", _described(result))
+    intervals = result.intervals
+    tensors = {"scale": intervals.scale, "low": intervals.low, "high": intervals.high}
+    if isinstance(result.forecaster, Autoregression | VectorAutoregression):
+        tensors["weight"] = result.forecaster.weight
+    run.write_tensors("forecaster", tensors)
     lines = []
     for number, member in enumerate(networks_of(result.forecaster)):
         assert member.network is not None  # it was fitted
@@ -63,14 +73,44 @@ def save(result: Forecast, run: Run) -> None:
         run.write_table("training", pandas.DataFrame(lines))
 
 
-def _next_table(result: Forecast) -> pandas.DataFrame:
-    """Return rows (time, node, variable, forecast, lower, upper) of the readings to come."""
-    windows, names = result.windows, result.trajectory.names
-    variables = result.trajectory.variables
-    step = windows.times[1] - windows.times[0]
-    times = windows.times[-1] + step * np.arange(1, windows.horizon + 1)
-    said, lower, upper = result.next
-    shape = said.shape
+def _described(result: Forecast) -> dict[str, object]:
+    """Return what rebuilds windows and forecaster beside the tensors, for JSON."""
+    windows = result.windows
+    networks = [
+        {
+            "name": member.name,
+            "seed": member.seed,
+            "settings": asdict(member.settings or LEARNED[member.name][1]),
+        }
+        for member in networks_of(result.forecaster)
+    ]
+    return {
+        "model": result.model,
+        "history": windows.history,
+        "horizon": windows.horizon,
+        "validation_start": windows.validation_start,
+        "split": windows.split,
+        "period": windows.period,
+        "mean": windows.mean.tolist(),
+        "deviation": windows.deviation.tolist(),
+        "level": result.level,
+        "missing": result.missing,
+        "networks": networks,
+    }
+
+
+def forecast_table(
+    trajectory: Trajectory,
+    times: np.ndarray,
+    said: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+) -> pandas.DataFrame:
+    """Return rows (time, node, variable, forecast, lower, upper) of forecasts (h, N, D).
+
+    The variable is left out where there is only one.
+    """
+    names, variables, shape = trajectory.names, trajectory.variables, said.shape
     frame = {
         "time": np.broadcast_to(times[:, None, None], shape).ravel(),
         "node": np.broadcast_to(np.array(names, dtype=object)[:, None], shape).ravel(),

@@ -15,7 +15,7 @@ Errors count only what was read.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -68,6 +68,10 @@ class Windows:
         """Number of nodes N."""
         return self.readings.shape[1]
 
+    def times_after(self, count: int) -> np.ndarray:
+        """Return the times of as many readings after the last one, (count,)."""
+        return self.times[-1] + (self.times[1] - self.times[0]) * np.arange(1, count + 1)
+
     def part(self, name: Part) -> np.ndarray:
         """Return the windows of a part by the number of their first target, int64, in order.
 
@@ -81,6 +85,16 @@ class Windows:
             "test": (self.split, len(self.times)),
         }[name]
         return np.arange(max(start, self.history), stop - self.horizon + 1)
+
+    def extended(self, times: np.ndarray, readings: np.ndarray) -> Windows:
+        """Return windows over a longer record; parts and scales stay those of this one.
+
+        Args:
+            times: (T',) float64, equidistant by the same step, from the same first time on.
+            readings: (T', N, D) float64, NaN where missing.
+        """
+        filled = _fill(readings, self.readings[: self.split], self.mean)
+        return replace(self, times=times, readings=readings, filled=filled)
 
     def histories(self, windows: np.ndarray) -> np.ndarray:
         """Return the filled histories of windows, (B, k, N, D)."""
