@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from graphtide.dynamics.analysis.damage import damage
+from graphtide.dynamics.analysis.ensemble import half_width
 from graphtide.dynamics.analysis.law import Law
 from graphtide.dynamics.analysis.reduction import (
     beta_effective,
@@ -41,9 +43,9 @@ from graphtide.dynamics.control import (
     steer,
     tracking_cost,
 )
-from graphtide.dynamics.fields import LearnedField
 from graphtide.errors import ComputationError
 from graphtide.graph import Graph
+from graphtide.run import Run
 
 RESULTS = Path(__file__).parent / "results" / "control.json"
 PLAN = Solver(relative_tolerance=1e-4, absolute_tolerance=1e-6)
@@ -264,8 +266,12 @@ def immunity(_: Path | None) -> dict[str, object]:
 
 
 def learned_tipping(_: Path | None) -> dict[str, object]:
-    """Tipping points of fields learned from one trajectory, beside those of the true laws."""
+    """Tipping points of fields learned from one trajectory, beside those of the true laws.
+
+    The closed form has no ensemble; the members of the neural field give an interval.
+    """
     from graphtide.dynamics.fit import fit
+    from graphtide.dynamics.neural_fit import NeuralSettings, fit_neural
     from graphtide.dynamics.simulate import simulate
 
     found: dict[str, object] = {}
@@ -276,16 +282,39 @@ def learned_tipping(_: Path | None) -> dict[str, object]:
         if rising:
             start[::2] *= 0.05
         path = simulate(equation, graph, np.linspace(0.0, 6.0, 121), start)
-        field = fit(path, graph).field
-        assert isinstance(field, LearnedField)  # what fit learns without a neural model
         truth = fold_of(Law.of(equation, graph), rising=rising, high=40.0)
-        learned = fold_of(Law(field, graph), rising=rising, high=12.0)
-        error = None
-        if isinstance(truth["full"], float) and isinstance(learned["full"], float):
-            error = learned["full"] / truth["full"] - 1.0
-        found[name] = {"true": truth, "learned": learned, "relative_error": error}
-        print(name, found[name], flush=True)
+        entry: dict[str, object] = {"true": truth}
+        for kind in ("closed_form", "message_passing"):
+            with tempfile.TemporaryDirectory() as folder:
+                run = Run.create(Path(folder) / "run", kind="dynamics fit", configuration={})
+                if kind == "closed_form":
+                    fit(path, graph).save(run)
+                else:
+                    fit_neural(path, graph, settings=NeuralSettings(model=kind)).save(run)
+                law = Law.learned(run)
+                entry[kind] = _tipping_beside(law, truth, rising=rising)
+            print(name, kind, entry[kind], flush=True)
+        found[name] = entry
     return found
+
+
+def _tipping_beside(law: Law, truth: dict[str, float | None], *, rising: bool) -> dict[str, object]:
+    """Return the fold of a learned field beside the true one, with the ensemble's interval."""
+    learned = fold_of(law, rising=rising, high=12.0)
+    entry: dict[str, object] = dict(learned)
+    if learned["full"] is not None and truth["full"] is not None:
+        entry["relative_error_to_true"] = learned["full"] / truth["full"] - 1.0
+    if law.members:
+        folds = []
+        for member in law.members:
+            try:
+                fold = fold_of(member, rising=rising, high=12.0)["full"]
+            except ComputationError:  # a member may run off where the field does not
+                continue
+            folds += [] if fold is None else [fold]
+        entry["members"] = folds
+        entry["half_width_90"] = float(half_width(np.array(folds)))
+    return entry
 
 
 def traffic_pattern(seed: int) -> dict[str, float]:

@@ -64,13 +64,15 @@ def control() -> list[str]:
             f"networks: at most {off:.2g} % off (`control.py`)."
         )
     if "learned_tipping" in found:
-        errors = ", ".join(
-            f"{name} {100 * abs(one['relative_error']):.2g} %"
+        parts = [
+            f"{name} {100 * abs(one[kind]['relative_error_to_true']):.2g} % ({words})"
             for name, one in found["learned_tipping"].items()
-        )
+            for kind, words in (("closed_form", "closed form"), ("message_passing", "neural"))
+            if one.get(kind, {}).get("relative_error_to_true") is not None
+        ]
         lines.append(
-            f"Tipping point of a field learned from data against the true law's: {errors} "
-            "(`control.py`)."
+            f"Tipping point of a field learned from data against the true law's: "
+            f"{', '.join(parts)} (`control.py`)."
         )
     if "folds" in found:
         for law in ("gene", "mutualistic"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas
 
 from graphtide.graph import Graph
@@ -51,6 +52,9 @@ def _curves(curves: pandas.DataFrame, values: dict[str, object]) -> Figure:
         tip = values.get(f"tipping_{kind}")
         if isinstance(tip, float):
             axis.axvline(tip, color="#a61b1b", linewidth=1.0, linestyle=":")
+            width = values.get(f"tipping_{kind}_half_width")
+            if isinstance(width, float) and np.isfinite(width):
+                axis.axvspan(tip - width, tip + width, color="#a61b1b", alpha=0.12, linewidth=0)
             axis.text(
                 tip, 1.0, " collapse", color="#a61b1b", fontsize=8.5, va="top",
                 transform=axis.get_xaxis_transform(),
@@ -64,7 +68,8 @@ def _curves(curves: pandas.DataFrame, values: dict[str, object]) -> Figure:
     return Figure(
         svg_of(figure),
         "Weighted mean state while the network is damaged: reached from high states, from low ones,"
-        " and by the one-dimensional reduction; the collapse of the full network is marked.",
+        " and by the one-dimensional reduction; the collapse of the full network is marked,"
+        " with the 90 % interval of a learned field's ensemble.",
         "Resilience curves of the full network and of its reduction.",
         curves,
         "resilience_curves",

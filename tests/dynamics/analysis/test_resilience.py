@@ -1,10 +1,13 @@
 """Resilience against the analytic folds of the one-dimensional reduction and linear noise."""
 
+from functools import cached_property
+
 import numpy as np
 import pytest
 import scipy.linalg
 
 from graphtide.dynamics.analysis.damage import damage
+from graphtide.dynamics.analysis.ensemble import half_width
 from graphtide.dynamics.analysis.law import Law
 from graphtide.dynamics.analysis.reduction import (
     beta_effective,
@@ -51,6 +54,29 @@ def test_mutualistic_reduction_loses_its_low_state_at_the_published_beta():
     fold = reduced_fold(law, np.array([0.0]), np.linspace(0.0, 12.0, 25))
     assert fold is not None
     assert fold.position == pytest.approx(6.97, abs=0.01)  # Gao et al. 2016, figure 3
+
+
+def test_the_members_of_an_ensemble_give_the_tipping_point_an_interval():
+    """Members x' = -x + f sum A x^2 / (1 + x^2) on a graph of degree 4 tip at 1 - 1 / (2 f)."""
+    factors = np.array([0.94, 0.98, 1.02, 1.06])
+
+    class Learned(Law):
+        @cached_property
+        def members(self):
+            text = "dx/dt = -x + sum_j A_ij*({f}*x_j**2/(1 + x_j**2))"
+            return tuple(
+                Law.of(Equation.parse(text.format(f=factor)), self.graph) for factor in factors
+            )
+
+    one = law_of("gene", "random_regular:12:4")
+    found = resilience(Learned(one.source, one.graph), damages=(("weight", "random"),), points=5)
+    branch = found.branches[0]
+    folds = 1.0 - 2.0 / (4.0 * factors)
+    assert branch.tip is not None
+    assert branch.tip.position == pytest.approx(0.5, abs=3e-3)
+    assert branch.tip_half_width == pytest.approx(float(half_width(folds)), rel=0.05)
+    assert found.metrics()["tipping_weight_half_width"] == branch.tip_half_width
+    assert "+-" in found.findings()[0]
 
 
 def test_a_regular_network_tips_where_its_reduction_does():

@@ -21,6 +21,7 @@ import numpy as np
 import pandas
 
 from graphtide.dynamics.analysis.damage import Damage, Loss, Order, damage
+from graphtide.dynamics.analysis.ensemble import half_width
 from graphtide.dynamics.analysis.law import Law
 from graphtide.dynamics.analysis.reduction import (
     Jump,
@@ -69,6 +70,8 @@ class Branch:
         reduced_high: (K,) of the reduction.
         reduced_low: (K,) of the reduction.
         tip: where the upper branch of the full system breaks off; None where it does not.
+        tip_half_width: half the width of its 90 % interval, from the members of a learned field's
+            ensemble; None without them, infinite where more than half do not tip nearby.
         reduced_tip: the same of the reduction.
         bistable_from: the first share at which low states stay low; None where there is none.
     """
@@ -81,6 +84,7 @@ class Branch:
     reduced_high: np.ndarray
     reduced_low: np.ndarray
     tip: Jump | None
+    tip_half_width: float | None
     reduced_tip: Jump | None
     bistable_from: float | None
 
@@ -130,6 +134,8 @@ class Resilience:
         }
         for branch in self.branches:
             found[f"tipping_{branch.name}"] = None if branch.tip is None else branch.tip.position
+            if branch.tip_half_width is not None:
+                found[f"tipping_{branch.name}_half_width"] = branch.tip_half_width
             found[f"tipping_{branch.name}_reduced"] = (
                 None if branch.reduced_tip is None else branch.reduced_tip.position
             )
@@ -161,7 +167,14 @@ class Resilience:
             theory = ""
             if branch.reduced_tip is not None:
                 theory = f" (the one-dimensional reduction says {branch.reduced_tip.position:.3g})"
-            said.append(f"Losing {what}: collapse at a share of {branch.tip.position:.3g}{theory}.")
+            doubt = ""
+            if branch.tip_half_width is not None and np.isfinite(branch.tip_half_width):
+                doubt = f" +- {branch.tip_half_width:.2g}"
+            elif branch.tip_half_width is not None:
+                doubt = " (most members of the ensemble do not tip nearby)"
+            said.append(
+                f"Losing {what}: collapse at a share of {branch.tip.position:.3g}{doubt}{theory}."
+            )
         bistable = [b for b in self.branches if b.bistable_from is not None]
         if bistable:
             first = min(bistable, key=lambda b: b.bistable_from or 0.0)
@@ -375,6 +388,7 @@ def _follow(
         found = settle(reduced_law(law, beta_effective(kind.at(share))), state)
         return float(found[0, 0]), found
 
+    tip = first_jump(full, shares, highs, states, share=_COLLAPSE, width=1e-3)
     return Branch(
         kind,
         shares,
@@ -383,12 +397,32 @@ def _follow(
         low,
         np.array(reduced_high),
         np.array(reduced_lows),
-        first_jump(full, shares, highs, states, share=_COLLAPSE, width=1e-3),
+        tip,
+        _tip_half_width(law, kind, shares, ends[1], tip),
         first_jump(
             reduced_branch, shares, reduced_high, reduced_states, share=_COLLAPSE, width=1e-3
         ),
         float(shares[apart[0]]) if apart.size else None,
     )
+
+
+def _tip_half_width(
+    law: Law, kind: Damage, shares: np.ndarray, start: np.ndarray, tip: Jump | None
+) -> float | None:
+    """Return half the width of the interval of a tipping point; None without members or a tip."""
+    if tip is None or not law.members:
+        return None
+
+    def of_member(member: Law) -> float:
+        try:
+            found = _tip(member, kind, shares, start)
+        except ComputationError:  # it runs off where the field itself does not
+            return np.nan
+        return np.nan if found is None else found.position
+
+    found = np.array([of_member(member) for member in law.members])
+    there = found[np.isfinite(found)]
+    return float("inf") if 2 * len(there) < len(found) else float(half_width(there))
 
 
 def _warnings(law: Law, branch: Branch, state: np.ndarray) -> pandas.DataFrame:
