@@ -94,7 +94,13 @@ def fold_of(law: Law, *, rising: bool, high: float) -> dict[str, float | None]:
 
     def branch(share: float, start: np.ndarray) -> tuple[float, np.ndarray]:
         left = law.on(lost.at(share))
-        state = settle(left, start, maximum_steps=2000)
+        try:
+            state = settle(left, start, maximum_steps=2000)
+        except ComputationError:
+            if law.equation is not None:
+                raise
+            # Past the end of the branch a learned field may find no rest: that end is sought.
+            return 1e3 * high, start
         return float(effective_state(left.graph, state)[0]), state
 
     shares = np.linspace(0.0, 0.98, 50)
