@@ -82,7 +82,8 @@ def fold_of(law: Law, *, rising: bool, high: float) -> dict[str, float | None]:
         theory = reduced_fold(law, np.zeros(law.shape[1]), betas)
     else:
         theory = reduced_fold(law, np.full(law.shape[1], high), betas[::-1])
-    assert theory is not None  # both laws fold
+    if theory is None:  # both laws fold; a member of an ensemble may not
+        raise ComputationError("the reduction has no fold at any beta_eff up to 30")
     largest = 2.0 * theory.position
     whole = Graph(
         law.graph.edge_index,
