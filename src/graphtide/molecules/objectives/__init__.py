@@ -10,13 +10,15 @@ from graphtide.molecules.objectives.combinations import GeometricMean, Pareto, P
 from graphtide.molecules.objectives.filters import Filters
 from graphtide.molecules.objectives.function import FunctionObjective
 from graphtide.molecules.objectives.learned import LearnedObjective
-from graphtide.molecules.objectives.parsing import parse_objective
+from graphtide.molecules.objectives.parsing import known_objectives, parse_objective
 from graphtide.molecules.objectives.properties import PenalisedLogP, Qed, Similarity
+from graphtide.molecules.objectives.tasks import GoalDirectedTask
 
 __all__ = [
     "Filters",
     "FunctionObjective",
     "GeometricMean",
+    "GoalDirectedTask",
     "LearnedObjective",
     "MoleculeObjective",
     "Objective",
@@ -27,5 +29,6 @@ __all__ = [
     "Similarity",
     "UndefinedValue",
     "WeightedSum",
+    "known_objectives",
     "parse_objective",
 ]

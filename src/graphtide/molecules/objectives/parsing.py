@@ -24,6 +24,7 @@ from graphtide.molecules.objectives.combinations import GeometricMean, Pareto, P
 from graphtide.molecules.objectives.function import FunctionObjective
 from graphtide.molecules.objectives.learned import LearnedObjective
 from graphtide.molecules.objectives.properties import PenalisedLogP, Qed, Similarity
+from graphtide.molecules.objectives.tasks import DESCRIPTIONS, GoalDirectedTask
 
 __all__ = ["known_objectives", "parse_objective"]
 
@@ -35,7 +36,8 @@ _DEPTH = 30
 def known_objectives() -> dict[str, Objective]:
     """Return the objectives that a name alone stands for."""
     made = (Qed(), PenalisedLogP(), PenalisedLogP(normalised=True))
-    return {one.name: one for one in made}
+    tasks: dict[str, Objective] = {name: GoalDirectedTask(name) for name in DESCRIPTIONS}
+    return tasks | {one.name: one for one in made}
 
 
 def parse_objective(text: str, *, z: float = 1.0) -> Objective:
