@@ -33,18 +33,13 @@ _Piece = tuple[EditableGraph, tuple[int, ...], tuple[int, ...]]
 
 def _piece(graph: EditableGraph, random: np.random.Generator) -> _Piece | None:
     """Return one side of an acyclic single bond."""
-    pairs = graph.pairs()
-    for k in random.permutation(len(pairs))[: 2 * _TRIES]:
-        a, b, order = pairs[k]
-        if order != 1:
-            continue
-        start = a if random.random() < 0.5 else b
-        side = graph.side(start, (a, b))
-        if len(side) == len(graph):
-            continue
-        piece, places = graph.kept(side)
-        return piece, (places[start],), (1,)
-    return None
+    cuts = [(a, b) for a, b in graph.bridges() if graph.bonds[a][b] == 1]
+    if not cuts:
+        return None
+    a, b = cuts[int(random.integers(len(cuts)))]
+    start = a if random.random() < 0.5 else b
+    piece, places = graph.kept(graph.side(start, (a, b)))
+    return piece, (places[start],), (1,)
 
 
 def _ring_piece(graph: EditableGraph, random: np.random.Generator) -> _Piece | None:

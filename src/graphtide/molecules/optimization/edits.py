@@ -169,7 +169,8 @@ def _close(graph: EditableGraph, _: Materials, random: np.random.Generator) -> E
 
 
 def _open(graph: EditableGraph, _: Materials, random: np.random.Generator) -> EditableGraph | None:
-    pairs = [(a, b) for a, b, _ in graph.pairs() if graph.in_ring(a, b)]
+    acyclic = set(graph.bridges())
+    pairs = [(a, b) for a, b, _ in graph.pairs() if (a, b) not in acyclic]
     if not pairs:
         return None
     made = graph.copy()
@@ -255,7 +256,7 @@ def _swap(graph: EditableGraph, _: Materials, random: np.random.Generator) -> Ed
 
 
 def _cuts(graph: EditableGraph) -> list[tuple[int, int]]:
-    return [(a, b) for a, b, order in graph.pairs() if order == 1 and not graph.in_ring(a, b)]
+    return [(a, b) for a, b in graph.bridges() if graph.bonds[a][b] == 1]
 
 
 def _one(choices: Sequence[T], random: np.random.Generator) -> T:

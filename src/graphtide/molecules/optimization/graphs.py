@@ -125,6 +125,33 @@ class EditableGraph:
         """Return whether a bond lies in a ring."""
         return other in self.side(one, (one, other))
 
+    def bridges(self) -> list[tuple[int, int]]:
+        """Return the bonds that lie in no ring, two atoms each, the smaller one first."""
+        found = []
+        rank: dict[int, int] = {}
+        low: dict[int, int] = {}
+        for root in range(len(self)):
+            if root in rank:
+                continue
+            rank[root] = low[root] = len(rank)
+            walk = [(root, -1, iter(self.bonds[root]))]
+            while walk:
+                atom, before, nearby = walk[-1]
+                for other in nearby:
+                    if other not in rank:
+                        rank[other] = low[other] = len(rank)
+                        walk.append((other, atom, iter(self.bonds[other])))
+                        break
+                    if other != before:
+                        low[atom] = min(low[atom], rank[other])
+                else:
+                    walk.pop()
+                    if before >= 0:
+                        low[before] = min(low[before], low[atom])
+                        if low[atom] > rank[before]:
+                            found.append((min(atom, before), max(atom, before)))
+        return sorted(found)
+
     def is_plausible(self) -> bool:
         """Return whether no carbon has two double bonds and no ring holds a triple bond."""
         for atom, links in enumerate(self.bonds):

@@ -64,12 +64,10 @@ def materials_of(smiles: Sequence[str], *, seed: int = 0) -> Materials:
 
 def _fragments(graph: EditableGraph) -> list[Fragment]:
     made = []
-    for one, other, order in graph.pairs():
-        if order != 1:
+    for one, other in graph.bridges():
+        if graph.bonds[one][other] != 1:
             continue
         side = graph.side(one, (one, other))
-        if len(side) == len(graph):
-            continue
         for atoms, place in ((side, one), (set(range(len(graph))) - side, other)):
             if len(atoms) <= _MOST_ATOMS:
                 piece, places = graph.kept(atoms)

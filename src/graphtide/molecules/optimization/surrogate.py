@@ -12,6 +12,7 @@ Tripp, Simm, Hernández-Lobato, arXiv:2106.11840.
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,9 @@ __all__ = ["Features", "Surrogate", "features_of"]
 BITS = 4096
 _WORDS = BITS // 64
 _MOST_COUNT = 8
-_ELEMENTS = ("C", "N", "O", "F", "S", "Cl", "Br", "P")
+_ELEMENTS = ("C", "H", "N", "O", "F", "S", "Cl", "Br", "P")
+_ELEMENT = re.compile(r"([A-Z][a-z]?)(\d*)")
+_ROTATABLE = rdMolDescriptors.NumRotatableBondsOptions.NonStrict
 _GENERATOR = rdFingerprintGenerator.GetMorganGenerator(radius=2)
 _SHARES = (0.95, 0.75, 0.5, 0.25)
 _LENGTHS = (2.0, 5.0)
@@ -54,24 +57,24 @@ def features_of(molecule: Chem.Mol) -> tuple[np.ndarray, np.ndarray]:
     counts = _GENERATOR.GetSparseCountFingerprint(molecule).GetNonzeroElements()
     ones[
         [
-            (name * 2654435761 + level * 40503) % 4294967291 % BITS
+            (name + level * 40503) % BITS
             for name, count in counts.items()
             for level in range(min(count, _MOST_COUNT))
         ]
     ] = 1
-    symbols = [atom.GetSymbol() for atom in molecule.GetAtoms()]
     logp, refractivity = rdMolDescriptors.CalcCrippenDescriptors(molecule)
+    formula = rdMolDescriptors.CalcMolFormula(molecule)
+    elements = {name: int(number or 1) for name, number in _ELEMENT.findall(formula)}
     descriptors = [
         logp,
         refractivity / 20,
         rdMolDescriptors.CalcTPSA(molecule) / 20,
         rdMolDescriptors.CalcNumHBD(molecule),
-        rdMolDescriptors.CalcNumHBA(molecule) / 2,
+        rdMolDescriptors.CalcNumLipinskiHBA(molecule) / 2,
         rdMolDescriptors.CalcNumRings(molecule),
         rdMolDescriptors.CalcNumAromaticRings(molecule),
-        rdMolDescriptors.CalcNumRotatableBonds(molecule) / 2,
-        (molecule.GetNumAtoms(onlyExplicit=False) - len(symbols)) / 4,
-        *(symbols.count(element) / (4 if element == "C" else 1) for element in _ELEMENTS),
+        rdMolDescriptors.CalcNumRotatableBonds(molecule, _ROTATABLE) / 2,
+        *(elements.get(element, 0) / (4 if element in "CH" else 1) for element in _ELEMENTS),
     ]
     return np.packbits(ones).view(np.uint64), np.array(descriptors, dtype=np.float64)
 
