@@ -18,11 +18,12 @@ from graphtide.molecules.flow import Flow, fit_flow
 from graphtide.molecules.flow_matching import FlowMatching, Sampling, fit_flow_matching
 from graphtide.molecules.objectives import Filters, parse_objective
 from graphtide.molecules.optimization import Method, Oracle, optimize
+from graphtide.molecules.optimization.anatomy import Anatomy, Fragments
 from graphtide.molecules.optimization.auto import Auto
-from graphtide.molecules.optimization.edits import MOVES, Anatomy, Editor, Fragments
 from graphtide.molecules.optimization.guided import GuidedFlowMatching
 from graphtide.molecules.optimization.latent import LatentClimb
 from graphtide.molecules.optimization.local import LocalClimb
+from graphtide.molecules.optimization.moves import MOVES, Editor
 from graphtide.molecules.optimization.told import Surrogate, Told, fragment_counts, tanimoto
 
 ZINC = tuple(zinc250k_sample()["smiles"][:150])

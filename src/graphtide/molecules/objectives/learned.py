@@ -105,8 +105,13 @@ class LearnedObjective:
         return targets.index(self.target)
 
 
-@functools.lru_cache(maxsize=4)
 def _model(path: Path) -> PropertyModel:
+    config = path / "config.json"
+    return _model_of(path, config.stat().st_mtime_ns if config.is_file() else 0)
+
+
+@functools.lru_cache(maxsize=4)
+def _model_of(path: Path, written: int) -> PropertyModel:  # noqa: ARG001 (a run made anew is read)
     from graphtide.molecules.prediction import (  # pyright: ignore[reportMissingImports]
         load_property_model,
     )

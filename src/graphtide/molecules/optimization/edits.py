@@ -1,501 +1,286 @@
-"""Small changes of a molecule that leave it a molecule: the moves of a local search on graphs.
+"""Mutations of a molecular graph: each takes a graph and gives an edited copy, or None.
 
-A move takes a kekulised molecule and changes an atom, a bond, a ring or a whole substituent:
-
-    element     an atom becomes another element of enough valence
-    grow        an atom is put in place of a hydrogen
-    insert      an atom is put into a bond
-    remove      an end is taken off, or an atom of two bonds is taken out and the gap is closed
-    order       a bond changes its order
-    close, open a ring closes over 2 to 5 bonds, or one of its single bonds opens
-    attach      a fragment is put in place of a hydrogen
-    exchange    all that hangs on a bond between rings and chains is replaced by a fragment
-    cut         all that hangs on such a bond is taken off
-    carry       such a substituent moves to another atom
-    copy        a copy of such a substituent is put in place of a hydrogen: growth that brings few
-                new fragments, so that a molecule stays similar to what it was
-
-Fragments are the substituents that occur in a set of molecules, drawn as often as they occur there.
-RDKit judges the result; what it refuses is no proposal. One proposal costs about 0.2 ms.
-
-Source: graph edits as moves of an evolutionary search: Jensen, Chemical Science 10 (2019) 3567.
+Atoms are inserted, appended, deleted and changed, bonds made double or single, rings closed and
+opened, substituents moved, dropped, and put on or exchanged from a library of fragments. All keep
+within the valences of the types of atoms. The idea of such a set: Jensen, Chemical Science 10
+(2019).
 """
 
 from __future__ import annotations
 
-import functools
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
-from rdkit import Chem
-from rdkit.rdBase import BlockLogs
 
-from graphtide.errors import InputError
-from graphtide.molecules.chemistry import parse_smiles
-from graphtide.molecules.optimization.told import fragment_counts
+from graphtide.molecules.chemistry import AtomType
+from graphtide.molecules.optimization.graphs import EditableGraph
 
-__all__ = ["MOVES", "Anatomy", "Editor", "Fragments"]
+__all__ = ["EDITS", "Fragment", "Materials", "mutated"]
 
-_ELEMENTS = {
-    **{6: (4, 6.0), 7: (3, 2.0), 8: (2, 2.0), 16: (2, 1.0)},
-    **{9: (1, 1.0), 17: (1, 0.8), 35: (1, 0.4), 53: (1, 0.1)},
-}
-"""Valence of the elements that moves put in, and how often each is drawn."""
-_SINGLE, _DOUBLE, _TRIPLE = (
-    Chem.BondType.SINGLE,
-    Chem.BondType.DOUBLE,
-    Chem.BondType.TRIPLE,
-)
-_TYPES = (_SINGLE, _DOUBLE, _TRIPLE)
-_MOST = 10
-"""Heavy atoms of the largest fragment."""
+_RING_SIZES = {3: 0.03, 4: 0.03, 5: 0.4, 6: 0.5, 7: 0.04}
 
 
 @dataclass(frozen=True, slots=True)
-class Fragments:
-    """Substituents and how often each is drawn.
+class Fragment:
+    """A piece that hangs on one single bond.
 
     Args:
-        smiles: of each, the place of attachment written as [*].
-        chances: they sum to 1.
+        graph: its atoms, with a hydrogen where the bond was.
+        place: the atom that the bond was at.
     """
 
-    smiles: tuple[str, ...]
-    chances: np.ndarray
-
-    @staticmethod
-    def of(molecules: Iterable[str], *, most_kept: int = 300) -> Fragments:
-        """Return the substituents that occur most often in molecules.
-
-        Chances go with the square root of the counts, so that the rare are drawn too.
-
-        Args:
-            molecules: SMILES; what RDKit cannot read is passed over.
-            most_kept: how many are kept.
-
-        Raises:
-            InputError: there is none.
-        """
-        counts: Counter[str] = Counter()
-        for text in molecules:
-            try:
-                molecule = parse_smiles(text)
-            except InputError:
-                continue
-            counts.update(_substituents(molecule))
-        if not counts:
-            raise InputError("the molecules hold no bond at which a fragment hangs")
-        kept = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most_kept]
-        roots = np.sqrt([count for _, count in kept])
-        return Fragments(tuple(text for text, _ in kept), roots / roots.sum())
-
-    def favoured(self, weights: np.ndarray) -> Fragments:
-        """Return the same fragments, drawn more often the more a linear model takes them for worth.
-
-        Chances are multiplied with exp(gain / standard deviation of the gains).
-
-        Args:
-            weights: of the model, (2048,), as of
-                :class:`graphtide.molecules.optimization.told.Surrogate`.
-        """
-        gains = _counts(self.smiles) @ weights
-        spread = gains.std()
-        if not spread > 0:
-            return self
-        chances = self.chances * np.exp((gains - gains.max()) / spread)
-        return Fragments(self.smiles, chances / chances.sum())
-
-    def draw(self, random: np.random.Generator) -> Chem.Mol:
-        """Return one of them, kekulised; its first atom is the place of attachment."""
-        place = int(np.searchsorted(self.chances.cumsum(), random.random()))
-        return _fragment(self.smiles[min(place, len(self.smiles) - 1)])
+    graph: EditableGraph
+    place: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Anatomy:
-    """A kekulised molecule and the places where moves can take hold of it.
+@dataclass(frozen=True, slots=True)
+class Materials:
+    """What edits may use.
 
     Args:
-        molecule: its hydrogens follow from its bonds, except where RDKit's valence model gives
-            other numbers (radicals): moves leave such atoms alone.
-        orders: sum of the orders of each atom's bonds.
-        hydrogens: of each atom that may be given away.
-        open_atoms: atoms that have some.
-        ends: the two atoms of each bond.
-        bond_orders: of each bond.
-        single: bonds of order 1.
-        hinges: of these, those in no ring.
-        in_ring: of these, those in a ring.
-        removable: atoms of one or two bonds.
+        types: types of atoms.
+        shares: how often to take each of them, (types,), sum 1.
+        fragments: pieces to put on.
+        fragment_shares: how often to take each of them, sum 1.
     """
 
-    molecule: Chem.Mol
-    orders: list[int]
-    hydrogens: list[int]
-    open_atoms: list[int]
-    ends: list[tuple[int, int]]
-    bond_orders: list[int]
-    single: list[int]
-    hinges: list[int]
-    in_ring: list[int]
-    removable: list[int]
+    types: tuple[AtomType, ...]
+    shares: np.ndarray
+    fragments: tuple[Fragment, ...]
+    fragment_shares: np.ndarray
 
-    @staticmethod
-    def of(molecule: Chem.Mol) -> Anatomy:
-        """Take a sanitised molecule apart."""
-        copy = _kekulised(molecule)
-        orders, hydrogens, removable = [], [], []
-        for atom in copy.GetAtoms():
-            count = 0 if atom.GetNoImplicit() else atom.GetTotalNumHs()
-            hydrogens.append(count)
-            orders.append(atom.GetTotalValence() - atom.GetTotalNumHs())
-            if atom.GetDegree() in (1, 2):
-                removable.append(atom.GetIdx())
-        ends, bond_orders, hinges, in_ring = [], [], [], []
-        for place, bond in enumerate(copy.GetBonds()):
-            ends.append((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()))
-            bond_orders.append(int(bond.GetBondTypeAsDouble()))
-            if bond_orders[-1] == 1:
-                (in_ring if bond.IsInRing() else hinges).append(place)
-        return Anatomy(
-            copy,
-            orders,
-            hydrogens,
-            [place for place, count in enumerate(hydrogens) if count],
-            ends,
-            bond_orders,
-            sorted(hinges + in_ring),
-            hinges,
-            in_ring,
-            removable,
-        )
+    def some_type(self, least: int, random: np.random.Generator) -> AtomType | None:
+        """Return a type with at least that valence."""
+        for _ in range(8):
+            kind = self.types[_index(self.shares, random)]
+            if kind.valence >= least:
+                return kind
+        return None
 
-    def sides(self, bond: int) -> tuple[int, int, set[int]]:
-        """Return the end of a hinge that stays, the end that goes, and all that hangs on it.
-
-        The smaller side hangs on the larger one.
-        """
-        one, other = self.ends[bond]
-        neighbours: list[list[int]] = [[] for _ in self.orders]
-        for begin, end in self.ends:
-            neighbours[begin].append(end)
-            neighbours[end].append(begin)
-        side, open_ = {one}, [one]
-        while open_:
-            fresh = [n for n in neighbours[open_.pop()] if n not in side and n != other]
-            side.update(fresh)
-            open_ += fresh
-        if 2 * len(side) <= len(self.orders):
-            return other, one, side
-        return one, other, set(range(len(self.orders))) - side
-
-
-Move = Callable[[Anatomy, np.random.Generator, Fragments], "Chem.RWMol | None"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Editor:
-    """Proposes molecules that are one or two moves away.
-
-    Args:
-        fragments: of the moves that attach and exchange.
-        most_atoms: larger molecules are not proposed; None proposes any size.
-        twice: probability of a second move on top of the first.
-    """
-
-    fragments: Fragments
-    most_atoms: int | None = None
-    twice: float = 0.25
-
-    def propose(
-        self, anatomy: Anatomy, random: np.random.Generator, move: str | None = None
-    ) -> Chem.Mol | None:
-        """Return a changed, sanitised molecule, or None where the move came to nothing.
-
-        Args:
-            anatomy: of the molecule to change.
-            random: of the choice.
-            move: one of ``MOVES``; None draws one.
-        """
-        names = tuple(MOVES)
-        wanted = move or names[int(random.integers(len(names)))]
-        edited = MOVES[wanted](anatomy, random, self.fragments)
-        size = 0 if edited is None else edited.GetNumAtoms()
-        if edited is None or not size or size > (self.most_atoms or size):
+    def some_fragment(self, random: np.random.Generator) -> Fragment | None:
+        """Return a fragment."""
+        if not self.fragments:
             return None
-        made = _sanitised(edited)
-        if made is not None and random.random() < self.twice:
-            once = Editor(self.fragments, self.most_atoms, twice=0.0)
-            return once.propose(Anatomy.of(made), random) or made
-        return made
+        return self.fragments[_index(self.fragment_shares, random)]
 
 
-def _kekulised(molecule: Chem.Mol) -> Chem.Mol:
-    copy = Chem.RWMol(molecule)
-    Chem.Kekulize(copy, clearAromaticFlags=True)
-    for atom in copy.GetAtoms():
-        keeps = atom.GetNoImplicit(), atom.GetNumExplicitHs()
-        if not keeps[0] and not keeps[1]:
-            continue
-        wanted = atom.GetTotalNumHs()
-        atom.SetNoImplicit(False)
-        atom.SetNumExplicitHs(0)
-        atom.UpdatePropertyCache(strict=False)
-        if atom.GetTotalNumHs() != wanted:
-            atom.SetNoImplicit(True)
-            atom.SetNumExplicitHs(wanted)
-            atom.UpdatePropertyCache(strict=False)
-    return copy.GetMol()
+T = TypeVar("T")
+Edit = Callable[[EditableGraph, Materials, np.random.Generator], EditableGraph | None]
 
 
-def _sanitised(molecule: Chem.RWMol) -> Chem.Mol | None:
-    try:
-        with BlockLogs():
-            Chem.SanitizeMol(molecule)
-    except (Chem.MolSanitizeException, ValueError):
+def mutated(
+    graph: EditableGraph, materials: Materials, random: np.random.Generator
+) -> EditableGraph | None:
+    """Return a copy with one edit drawn from ``EDITS``, None where it cannot be done."""
+    edit = _DRAWN[_index(_SHARES, random)]
+    return edit(graph, materials, random)
+
+
+def _append(
+    graph: EditableGraph, materials: Materials, random: np.random.Generator
+) -> EditableGraph | None:
+    order = 2 if random.random() < 0.2 else 1
+    places, kind = graph.open_atoms(order), materials.some_type(order, random)
+    if not places or kind is None:
         return None
-    return molecule.GetMol()
-
-
-def _pick(items: Sequence[int], random: np.random.Generator) -> int:
-    return items[int(random.integers(len(items)))]
-
-
-def _element(random: np.random.Generator, least_valence: int) -> int | None:
-    known = [(number, rate) for number, (valence, rate) in _ELEMENTS.items()
-             if valence >= least_valence]  # fmt: skip
-    if not known:
-        return None
-    rates = np.cumsum([rate for _, rate in known])
-    return known[int(np.searchsorted(rates, random.random() * rates[-1]))][0]
-
-
-def _change_element(
-    anatomy: Anatomy, random: np.random.Generator, _fragments: Fragments
-) -> Chem.RWMol | None:
-    place = int(random.integers(len(anatomy.orders)))
-    number = _element(random, anatomy.orders[place])
-    molecule = Chem.RWMol(anatomy.molecule)
-    atom = molecule.GetAtomWithIdx(place)
-    if number is None or (number == atom.GetAtomicNum() and not atom.GetFormalCharge()):
-        return None
-    molecule.ReplaceAtom(place, Chem.Atom(number))
-    return molecule
-
-
-def _grow(
-    anatomy: Anatomy, random: np.random.Generator, _fragments: Fragments
-) -> Chem.RWMol | None:
-    number = _element(random, 1)
-    if not anatomy.open_atoms or number is None:
-        return None
-    molecule = Chem.RWMol(anatomy.molecule)
-    new = molecule.AddAtom(Chem.Atom(number))
-    molecule.AddBond(_pick(anatomy.open_atoms, random), new, _SINGLE)
-    return molecule
+    made = graph.copy()
+    made.join(_one(places, random), made.add(kind), order)
+    return made
 
 
 def _insert(
-    anatomy: Anatomy, random: np.random.Generator, _fragments: Fragments
-) -> Chem.RWMol | None:
-    number = _element(random, 2)
-    if not anatomy.single or number is None:
+    graph: EditableGraph, materials: Materials, random: np.random.Generator
+) -> EditableGraph | None:
+    single = [(a, b) for a, b, order in graph.pairs() if order == 1]
+    kind = materials.some_type(2, random)
+    if not single or kind is None:
         return None
-    molecule = Chem.RWMol(anatomy.molecule)
-    one, other = anatomy.ends[_pick(anatomy.single, random)]
-    molecule.RemoveBond(one, other)
-    new = molecule.AddAtom(Chem.Atom(number))
-    molecule.AddBond(one, new, _SINGLE)
-    molecule.AddBond(other, new, _SINGLE)
-    return molecule
+    one, other = _one(single, random)
+    made = graph.copy()
+    made.join(one, other, 0)
+    middle = made.add(kind)
+    made.join(one, middle, 1)
+    made.join(middle, other, 1)
+    return made
 
 
-def _remove(
-    anatomy: Anatomy, random: np.random.Generator, _fragments: Fragments
-) -> Chem.RWMol | None:
-    if not anatomy.removable or len(anatomy.orders) < 2:
+def _delete(
+    graph: EditableGraph, _: Materials, random: np.random.Generator
+) -> EditableGraph | None:
+    places = [atom for atom in range(len(graph)) if 1 <= len(graph.bonds[atom]) <= 2]
+    if len(graph) < 3 or not places:
         return None
-    molecule = Chem.RWMol(anatomy.molecule)
-    place = _pick(anatomy.removable, random)
-    near = [atom.GetIdx() for atom in molecule.GetAtomWithIdx(place).GetNeighbors()]
-    if len(near) == 2:
-        if molecule.GetBondBetweenAtoms(*near) is not None:
-            return None
-        molecule.AddBond(near[0], near[1], _SINGLE)
-    molecule.RemoveAtom(place)
-    return molecule
-
-
-def _change_order(
-    anatomy: Anatomy, random: np.random.Generator, _fragments: Fragments
-) -> Chem.RWMol | None:
-    if not anatomy.ends:
+    atom = _one(places, random)
+    nearby = list(graph.bonds[atom])
+    made = graph.copy()
+    if len(nearby) == 2 and nearby[1] not in graph.bonds[nearby[0]]:
+        # Its bonds leave room for one between its neighbours, of the lower of the two orders.
+        made.join(nearby[0], nearby[1], min(graph.bonds[atom].values()))
+    elif len(nearby) == 2:
         return None
-    place = int(random.integers(len(anatomy.ends)))
-    order = anatomy.bond_orders[place]
-    most = order + min(anatomy.hydrogens[end] for end in anatomy.ends[place])
-    choices = [k for k in (1, 2, 3) if k != order and k <= most]
+    return made.kept(set(range(len(graph))) - {atom})[0]
+
+
+def _change(
+    graph: EditableGraph, materials: Materials, random: np.random.Generator
+) -> EditableGraph | None:
+    atom = int(random.integers(len(graph)))
+    kind = materials.some_type(sum(graph.bonds[atom].values()), random)
+    if kind is None or kind == graph.types[atom]:
+        return None
+    made = graph.copy()
+    made.types[atom] = kind
+    return made
+
+
+def _reorder(
+    graph: EditableGraph, _: Materials, random: np.random.Generator
+) -> EditableGraph | None:
+    pairs = graph.pairs()
+    if not pairs:
+        return None
+    one, other, order = _one(pairs, random)
+    room = min(graph.hydrogens(one), graph.hydrogens(other))
+    choices = [new for new in (1, 2, 3) if new != order and new - order <= room]
+    if 3 in choices and graph.in_ring(one, other):
+        choices.remove(3)
     if not choices:
         return None
-    molecule = Chem.RWMol(anatomy.molecule)
-    molecule.GetBondWithIdx(place).SetBondType(_TYPES[_pick(choices, random) - 1])
-    return molecule
+    made = graph.copy()
+    made.join(one, other, choices[0] if len(choices) == 1 else _one(choices, random))
+    return made
 
 
-def _close_ring(
-    anatomy: Anatomy, random: np.random.Generator, _fragments: Fragments
-) -> Chem.RWMol | None:
-    if len(anatomy.open_atoms) < 2:
+def _close(graph: EditableGraph, _: Materials, random: np.random.Generator) -> EditableGraph | None:
+    places = graph.open_atoms()
+    if len(places) < 2:
         return None
-    one = _pick(anatomy.open_atoms, random)
-    apart = Chem.GetDistanceMatrix(anatomy.molecule)[one]
-    others = [place for place in anatomy.open_atoms if 2 <= apart[place] <= 5]
-    if not others:
-        return None
-    # Rings of five and six are what most molecules have.
-    rates = np.array([6.0 if apart[place] >= 4 else 1.0 for place in others]).cumsum()
-    molecule = Chem.RWMol(anatomy.molecule)
-    molecule.AddBond(one, others[int(np.searchsorted(rates, random.random() * rates[-1]))], _SINGLE)
-    return molecule
+    size = list(_RING_SIZES)[_index(np.fromiter(_RING_SIZES.values(), float), random)]
+    for _ in range(4):
+        one = _one(places, random)
+        far = [other for other in places if len(graph.path(one, other)) == size]
+        if far:
+            made = graph.copy()
+            made.join(one, _one(far, random), 1)
+            return made
+    return None
 
 
-def _open_ring(
-    anatomy: Anatomy, random: np.random.Generator, _fragments: Fragments
-) -> Chem.RWMol | None:
-    if not anatomy.in_ring:
+def _open(graph: EditableGraph, _: Materials, random: np.random.Generator) -> EditableGraph | None:
+    acyclic = set(graph.bridges())
+    pairs = [(a, b) for a, b, _ in graph.pairs() if (a, b) not in acyclic]
+    if not pairs:
         return None
-    molecule = Chem.RWMol(anatomy.molecule)
-    molecule.RemoveBond(*anatomy.ends[_pick(anatomy.in_ring, random)])
-    return molecule
+    made = graph.copy()
+    made.join(*_one(pairs, random), 0)
+    return made
+
+
+def _move(graph: EditableGraph, _: Materials, random: np.random.Generator) -> EditableGraph | None:
+    """Move the end of an acyclic bond to an atom nearby."""
+    cuts = _cuts(graph)
+    if not cuts:
+        return None
+    one, other = _one(cuts, random)
+    if random.random() < 0.5:
+        one, other = other, one
+    near = {c for b in graph.bonds[one] if b != other for c in (b, *graph.bonds[b])}
+    rest = graph.side(one, (one, other))
+    near = [atom for atom in sorted(near & rest) if atom != one and graph.hydrogens(atom) > 0]
+    if not near:
+        return None
+    made = graph.copy()
+    made.join(one, other, 0)
+    made.join(_one(near, random), other, 1)
+    return made
+
+
+def _drop(graph: EditableGraph, _: Materials, random: np.random.Generator) -> EditableGraph | None:
+    """Take away the smaller side of an acyclic bond."""
+    cuts = _cuts(graph)
+    if not cuts:
+        return None
+    cut = _one(cuts, random)
+    sides = [graph.side(atom, cut) for atom in cut]
+    return graph.kept(max(sides, key=len))[0]
 
 
 def _attach(
-    anatomy: Anatomy, random: np.random.Generator, fragments: Fragments
-) -> Chem.RWMol | None:
-    if not anatomy.open_atoms:
+    graph: EditableGraph, materials: Materials, random: np.random.Generator
+) -> EditableGraph | None:
+    places, fragment = graph.open_atoms(), materials.some_fragment(random)
+    if not places or fragment is None:
         return None
-    place = _pick(anatomy.open_atoms, random)
-    return _joined(Chem.RWMol(anatomy.molecule), place, fragments.draw(random))
+    made = graph.copy()
+    first = made.absorb(fragment.graph)
+    made.join(_one(places, random), first + fragment.place, 1)
+    return made
 
 
-def _exchange(
-    anatomy: Anatomy, random: np.random.Generator, fragments: Fragments
-) -> Chem.RWMol | None:
-    found = _taken_off(anatomy, random)
-    if found is None:
+def _substitute(
+    graph: EditableGraph, materials: Materials, random: np.random.Generator
+) -> EditableGraph | None:
+    """Exchange one side of an acyclic bond, mostly the smaller, for a fragment."""
+    cuts, fragment = _cuts(graph), materials.some_fragment(random)
+    if not cuts or fragment is None:
         return None
-    rest, place = found
-    return _joined(rest, place, fragments.draw(random))
+    cut = _one(cuts, random)
+    sides = [(graph.side(atom, cut), atom) for atom in cut]
+    sides.sort(key=lambda side: len(side[0]), reverse=random.random() < 0.85)
+    made, places = graph.kept(sides[0][0])
+    first = made.absorb(fragment.graph)
+    made.join(places[sides[0][1]], first + fragment.place, 1)
+    return made
 
 
-def _cut(anatomy: Anatomy, random: np.random.Generator, _fragments: Fragments) -> Chem.RWMol | None:
-    found = _taken_off(anatomy, random)
-    return None if found is None else found[0]
-
-
-def _carry(
-    anatomy: Anatomy, random: np.random.Generator, _fragments: Fragments
-) -> Chem.RWMol | None:
-    if not anatomy.hinges:
+def _swap(graph: EditableGraph, _: Materials, random: np.random.Generator) -> EditableGraph | None:
+    """Swap the types of two atoms at most two bonds apart."""
+    one = int(random.integers(len(graph)))
+    near = {c for b in graph.bonds[one] for c in (b, *graph.bonds[b])} - {one}
+    used = sum(graph.bonds[one].values())
+    fit = [
+        other
+        for other in sorted(near)
+        if graph.types[other] != graph.types[one]
+        and graph.types[other].valence >= used
+        and graph.types[one].valence >= sum(graph.bonds[other].values())
+    ]
+    if not fit:
         return None
-    stays, goes, hanging = anatomy.sides(_pick(anatomy.hinges, random))
-    places = [place for place in anatomy.open_atoms if place not in hanging and place != stays]
-    if not places:
-        return None
-    molecule = Chem.RWMol(anatomy.molecule)
-    molecule.RemoveBond(stays, goes)
-    molecule.AddBond(_pick(places, random), goes, _SINGLE)
-    return molecule
+    other = _one(fit, random)
+    made = graph.copy()
+    made.types[one], made.types[other] = graph.types[other], graph.types[one]
+    return made
 
 
-def _copy(
-    anatomy: Anatomy, random: np.random.Generator, _fragments: Fragments
-) -> Chem.RWMol | None:
-    if not anatomy.hinges or not anatomy.open_atoms:
-        return None
-    stays, _, hanging = anatomy.sides(_pick(anatomy.hinges, random))
-    twin = Chem.RWMol(anatomy.molecule)
-    twin.BeginBatchEdit()
-    for place in range(len(anatomy.orders)):
-        if place not in hanging and place != stays:
-            twin.RemoveAtom(place)
-    twin.CommitBatchEdit()
-    root = sum(place < stays for place in hanging)
-    order = [root, *(place for place in range(twin.GetNumAtoms()) if place != root)]
-    place = _pick(anatomy.open_atoms, random)
-    return _joined(Chem.RWMol(anatomy.molecule), place, Chem.RenumberAtoms(twin, order))
+def _cuts(graph: EditableGraph) -> list[tuple[int, int]]:
+    return [(a, b) for a, b in graph.bridges() if graph.bonds[a][b] == 1]
 
 
-MOVES: dict[str, Move] = {
-    "element": _change_element,
-    "grow": _grow,
-    "insert": _insert,
-    "remove": _remove,
-    "order": _change_order,
-    "close": _close_ring,
-    "open": _open_ring,
-    "attach": _attach,
-    "exchange": _exchange,
-    "cut": _cut,
-    "carry": _carry,
-    "copy": _copy,
+def _one(choices: Sequence[T], random: np.random.Generator) -> T:
+    return choices[int(random.integers(len(choices)))]
+
+
+def _index(shares: np.ndarray, random: np.random.Generator) -> int:
+    return min(int(np.searchsorted(shares.cumsum(), random.random())), len(shares) - 1)
+
+
+EDITS: dict[str, tuple[Edit, float]] = {
+    "append": (_append, 0.12),
+    "insert": (_insert, 0.08),
+    "delete": (_delete, 0.12),
+    "change": (_change, 0.14),
+    "reorder": (_reorder, 0.07),
+    "close": (_close, 0.07),
+    "open": (_open, 0.04),
+    "move": (_move, 0.1),
+    "drop": (_drop, 0.05),
+    "attach": (_attach, 0.07),
+    "substitute": (_substitute, 0.09),
+    "swap": (_swap, 0.05),
 }
-"""The moves by name."""
-
-
-def _taken_off(anatomy: Anatomy, random: np.random.Generator) -> tuple[Chem.RWMol, int] | None:
-    """Return the molecule without a substituent, and the atom that it hung on."""
-    if not anatomy.hinges:
-        return None
-    stays, _, hanging = anatomy.sides(_pick(anatomy.hinges, random))
-    molecule = Chem.RWMol(anatomy.molecule)
-    molecule.BeginBatchEdit()
-    for place in hanging:
-        molecule.RemoveAtom(place)
-    molecule.CommitBatchEdit()
-    return molecule, stays - sum(place < stays for place in hanging)
-
-
-def _joined(molecule: Chem.RWMol, place: int, fragment: Chem.Mol) -> Chem.RWMol:
-    """Return the molecule with a fragment at an atom in place of a hydrogen."""
-    before = molecule.GetNumAtoms()
-    molecule.InsertMol(fragment)
-    neighbour = molecule.GetAtomWithIdx(before).GetNeighbors()[0].GetIdx()
-    molecule.RemoveBond(before, neighbour)
-    molecule.AddBond(place, neighbour, _SINGLE)
-    molecule.RemoveAtom(before)
-    return molecule
-
-
-def _substituents(molecule: Chem.Mol) -> Iterator[str]:
-    """Yield what hangs on each hinge of a molecule, the smaller side, up to 10 atoms."""
-    anatomy = Anatomy.of(molecule)
-    for bond in anatomy.hinges:
-        _, goes, hanging = anatomy.sides(bond)
-        if len(hanging) > _MOST:
-            continue
-        pieces: list[list[int]] = []
-        parts = Chem.GetMolFrags(
-            Chem.FragmentOnBonds(molecule, [bond], dummyLabels=[(0, 0)]),
-            asMols=True,
-            fragsMolAtomMapping=pieces,
-        )
-        part = next(p for p, atoms in zip(parts, pieces, strict=True) if goes in atoms)
-        root = next(atom.GetIdx() for atom in part.GetAtoms() if not atom.GetAtomicNum())
-        yield Chem.MolToSmiles(part, rootedAtAtom=root)
-
-
-@functools.lru_cache(maxsize=2048)
-def _fragment(smiles: str) -> Chem.Mol:
-    """Return a fragment, kekulised, its place of attachment first."""
-    molecule = Chem.MolFromSmiles(smiles)
-    assert molecule is not None  # written by RDKit from a molecule that it had read
-    return _kekulised(molecule)
-
-
-@functools.lru_cache(maxsize=8)
-def _counts(smiles: tuple[str, ...]) -> np.ndarray:
-    # A methyl group stands for what the fragment hangs on.
-    return np.array([fragment_counts("C" + text.removeprefix("*")) for text in smiles])
+"""Edits by name, and how often each is drawn."""
+_DRAWN = [edit for edit, _ in EDITS.values()]
+_SHARES = np.array([share for _, share in EDITS.values()]) / sum(s for _, s in EDITS.values())

@@ -16,7 +16,8 @@ import numpy as np
 
 from graphtide.molecules.chemistry import parse_smiles
 from graphtide.molecules.objectives import Filters
-from graphtide.molecules.optimization.edits import MOVES, Anatomy, Editor, Fragments
+from graphtide.molecules.optimization.anatomy import Anatomy, Fragments
+from graphtide.molecules.optimization.moves import MOVES, Editor
 from graphtide.molecules.optimization.ranked import RankedMethod
 from graphtide.molecules.optimization.told import Candidate, Surrogate
 
