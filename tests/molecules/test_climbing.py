@@ -21,7 +21,7 @@ from graphtide.molecules.optimization import Method, Oracle, optimize
 from graphtide.molecules.optimization.anatomy import Anatomy, Fragments
 from graphtide.molecules.optimization.auto import Auto
 from graphtide.molecules.optimization.guided import GuidedFlowMatching
-from graphtide.molecules.optimization.latent import LatentClimb
+from graphtide.molecules.optimization.latent import LatentClimb, LatentSteps
 from graphtide.molecules.optimization.local import LocalClimb
 from graphtide.molecules.optimization.moves import MOVES, Editor
 from graphtide.molecules.optimization.told import Surrogate, Told, fragment_counts, tanimoto
@@ -187,8 +187,7 @@ def test_climbing_beats_the_best_start(
 
 
 def test_a_latent_step_of_no_size_decodes_to_the_molecule(flow: Flow) -> None:
-    method = LatentClimb(["CCO"], flow)
-    z = method._encoded("CCO")
+    z = LatentSteps(flow).encoded("CCO")
     assert z is not None
     assert flow.decode_smiles(flow.network.norm.weight.new_tensor(z[None])) == ("CCO",)
 

@@ -27,23 +27,19 @@ from graphtide.molecules.objectives import Filters
 from graphtide.molecules.optimization.ranked import RankedMethod, candidates
 from graphtide.molecules.optimization.told import Candidate
 
-__all__ = ["GuidedFlowMatching"]
+__all__ = ["GuidedFlowMatching", "Redraws"]
 
 _PARENTS = 10
 _GROUP = 12
 """Redraws of one parent, which run together."""
 
 
-class GuidedFlowMatching(RankedMethod):
-    """Redraws parts of the best molecules.
+class Redraws:
+    """Makes molecules out of parents by drawing parts of them anew.
 
     Args:
-        start: SMILES to begin from.
-        model: trained. Molecules with types of atoms that it does not know are called as starts
-            but never redrawn.
-        seed: of all randomness.
-        filters: molecules that they refuse are not called.
-        screened: redraws for each molecule that is called.
+        model: trained. Molecules with types of atoms that it does not know are never redrawn.
+        most_atoms: of what is drawn, beside the largest that the model knows.
         condition: wished properties by name, where the model was trained with them.
         sampling: how the chain is run; None takes 20 steps.
 
@@ -51,20 +47,14 @@ class GuidedFlowMatching(RankedMethod):
         InputError: the model does not know a property of the condition.
     """
 
-    name: ClassVar[str] = "guided"
-
     def __init__(
         self,
-        start: Sequence[str],
         model: FlowMatching,
         *,
-        seed: int = 0,
-        filters: Filters | None = None,
-        screened: int = 4,
+        most_atoms: int | None = None,
         condition: Mapping[str, float] | None = None,
         sampling: Sampling | None = None,
     ) -> None:
-        super().__init__(start, seed=seed, filters=filters, screened=screened)
         self.model = model
         self.sampling = sampling or Sampling(steps=20)
         self._wishes = Wishes.read(model, None, condition)
@@ -72,32 +62,30 @@ class GuidedFlowMatching(RankedMethod):
         table = model.compositions.cpu().numpy().astype(np.float64)
         rates = model.frequencies.cpu().numpy().astype(np.float64) @ table
         self._rates = rates / rates.sum()
-        sizes = table.sum(1)
-        self._sizes = int(sizes.min()), int(sizes.max())
+        largest = int(table.sum(1).max())
+        self._largest = min(largest, most_atoms or largest)
 
-    def draw(
-        self, number: int, fitness: np.ndarray, random: np.random.Generator
-    ) -> list[Candidate]:
-        """Return so many redraws of the best molecules, fewer where some came to nothing."""
-        parents = [
-            graph
-            for place in np.argsort(-fitness, kind="stable")[:_PARENTS].tolist()
-            if (graph := self._graph(self._told.smiles[place])) is not None
-        ]
-        if not parents:
-            return []
-        ranks = 1.0 / (np.arange(len(parents)) + 2.0)
+    def __call__(
+        self, parents: Sequence[str], number: int, random: np.random.Generator
+    ) -> list[str]:
+        """Return the canonical SMILES of so many redraws, "" where none came out.
+
+        Args:
+            parents: SMILES, the best first; the first ten are redrawn.
+            number: of redraws.
+            random: of all that is random.
+        """
+        graphs = [graph for text in parents[:_PARENTS] if (graph := self._graph(text)) is not None]
+        ranks = 1.0 / (np.arange(len(graphs)) + 2.0)
         made: list[str] = []
-        while len(made) < number:
-            parent = parents[int(random.choice(len(parents), p=ranks / ranks.sum()))]
+        while graphs and len(made) < number:
+            parent = graphs[int(random.choice(len(graphs), p=ranks / ranks.sum()))]
             made += self._redrawn(parent, min(_GROUP, number - len(made)), random)
-        return candidates(made)
+        return made
 
     @torch.no_grad()
     def _redrawn(self, parent: TypedGraph, number: int, random: np.random.Generator) -> list[str]:
-        largest = min(self._sizes[1], self.filters.most_atoms or self._sizes[1])
-        old = len(parent.types)
-        size = max(2, min(old + int(random.integers(-2, 4)), max(largest, min(old, largest))))
+        size = min(max(2, len(parent.types) + int(random.integers(-2, 4))), self._largest)
         starts = [self._begin(parent, size, random) for _ in range(number)]
         types, bonds, nodes, pairs = (
             torch.from_numpy(np.stack(parts, axis=1)).to(self.model.device)
@@ -144,6 +132,46 @@ class GuidedFlowMatching(RankedMethod):
             return None
         known = all(kind in self._places for kind in graph.types)
         return graph if known and len(graph.types) > 1 else None
+
+
+class GuidedFlowMatching(RankedMethod):
+    """Redraws parts of the best molecules.
+
+    Args:
+        start: SMILES to begin from.
+        model: trained.
+        seed: of all randomness.
+        filters: molecules that they refuse are not called.
+        screened: redraws for each molecule that is called.
+        condition: as of :class:`Redraws`.
+        sampling: as of :class:`Redraws`.
+
+    Raises:
+        InputError: the model does not know a property of the condition.
+    """
+
+    name: ClassVar[str] = "guided"
+
+    def __init__(
+        self,
+        start: Sequence[str],
+        model: FlowMatching,
+        *,
+        seed: int = 0,
+        filters: Filters | None = None,
+        screened: int = 4,
+        condition: Mapping[str, float] | None = None,
+        sampling: Sampling | None = None,
+    ) -> None:
+        super().__init__(start, seed=seed, filters=filters, screened=screened)
+        most = self.filters.most_atoms
+        self.redraws = Redraws(model, most_atoms=most, condition=condition, sampling=sampling)
+
+    def draw(
+        self, number: int, fitness: np.ndarray, random: np.random.Generator
+    ) -> list[Candidate]:
+        """Return so many redraws of the best molecules, fewer where some came to nothing."""
+        return candidates(self.redraws(self.parents(fitness, _PARENTS), number, random))
 
 
 def _outside_ball(graph: TypedGraph, random: np.random.Generator, *, at_most: int) -> np.ndarray:

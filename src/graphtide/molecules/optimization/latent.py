@@ -29,11 +29,69 @@ from graphtide.molecules.objectives import Filters
 from graphtide.molecules.optimization.ranked import RankedMethod, candidates
 from graphtide.molecules.optimization.told import Candidate
 
-__all__ = ["LatentClimb"]
+__all__ = ["LatentClimb", "LatentSteps"]
 
 _PARENTS = 10
 _ALONG = 0.25
 """Share of steps that go along a difference."""
+
+
+class LatentSteps:
+    """Makes molecules out of parents by steps in the latent space of a flow.
+
+    Args:
+        flow: trained. No steps set out from molecules that it cannot encode (too large, of other
+            types of atoms).
+    """
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow = flow
+        self._latent: dict[str, np.ndarray | None] = {}
+
+    def __call__(
+        self, parents: Sequence[str], number: int, random: np.random.Generator
+    ) -> list[str]:
+        """Return the canonical SMILES that so many steps lead to, "" where to none.
+
+        Args:
+            parents: SMILES, the best first; steps set out from the first ten that have a place.
+            number: of steps.
+            random: of all that is random.
+        """
+        found = [z for text in parents[: 3 * _PARENTS] if (z := self.encoded(text)) is not None]
+        table = np.array(found[:_PARENTS])
+        if not len(table):
+            return []
+        ranks = 1.0 / (np.arange(len(table)) + 2.0)
+        chosen = random.choice(len(table), size=number, p=ranks / ranks.sum())
+        steps = np.array([_step(table, parent, random) for parent in chosen.tolist()])
+        return list(self.flow.decode_smiles(torch.from_numpy(steps).to(self.flow.device)))
+
+    def encoded(self, smiles: str) -> np.ndarray | None:
+        """Return the latent vector of a molecule, (D,), or None where the flow cannot make it."""
+        if smiles not in self._latent:
+            try:
+                z = self.flow.encode([typed_graph(parse_smiles(smiles))])[0].cpu().numpy()
+            except InputError:
+                z = None
+            # A choice of vanishing probability lies at infinity: no step sets out from there.
+            self._latent[smiles] = z if z is not None and np.isfinite(z).all() else None
+        return self._latent[smiles]
+
+
+def _step(table: np.ndarray, parent: int, random: np.random.Generator) -> np.ndarray:
+    """Return a step from one of the parents (P, D), which stand in order, the best first."""
+    z, count = table[parent].copy(), table.shape[1]
+    # Sets from a coordinate or two up to a third of them, evenly on a logarithmic scale.
+    moved = random.random(count) < np.exp(random.uniform(np.log(2.0 / count), np.log(0.3)))
+    if len(table) > 1 and random.random() < _ALONG:
+        better, worse = np.sort(random.choice(len(table), size=2, replace=False))
+        moved |= random.random(count) < 0.5
+        z[moved] += random.uniform(0.3, 1.0) * (table[better] - table[worse])[moved]
+        return z
+    keep = random.uniform(0.0, 0.9)
+    fresh = keep * z + np.sqrt(1 - keep**2) * random.standard_normal(count)
+    return np.where(moved, fresh, z)
 
 
 class LatentClimb(RankedMethod):
@@ -41,8 +99,7 @@ class LatentClimb(RankedMethod):
 
     Args:
         start: SMILES to begin from.
-        flow: trained. Molecules that it cannot encode (too large, of other types of atoms) are
-            called as starts but no steps set out from them.
+        flow: trained.
         seed: of all randomness.
         filters: molecules that they refuse are not called.
         screened: steps that are decoded for each molecule that is called.
@@ -60,48 +117,10 @@ class LatentClimb(RankedMethod):
         screened: int = 4,
     ) -> None:
         super().__init__(start, seed=seed, filters=filters, screened=screened)
-        self.flow = flow
-        self._latent: dict[str, np.ndarray | None] = {}
+        self.steps = LatentSteps(flow)
 
     def draw(
         self, number: int, fitness: np.ndarray, random: np.random.Generator
     ) -> list[Candidate]:
         """Return the molecules that so many steps lead to."""
-        parents = [
-            found
-            for place in np.argsort(-fitness, kind="stable")[: 3 * _PARENTS].tolist()
-            if (found := self._encoded(self._told.smiles[place])) is not None
-        ][:_PARENTS]
-        if not parents:
-            return []
-        ranks = 1.0 / (np.arange(len(parents)) + 2.0)
-        chosen = random.choice(len(parents), size=number, p=ranks / ranks.sum())
-        table = np.array(parents)
-        steps = table[chosen].copy()
-        for row, parent in enumerate(chosen.tolist()):
-            # Sets from a coordinate or two up to a third of them, evenly on a logarithmic scale.
-            share = np.exp(random.uniform(np.log(2.0 / steps.shape[1]), np.log(0.3)))
-            moved = random.random(steps.shape[1]) < share
-            if len(parents) > 1 and random.random() < _ALONG:
-                better, worse = np.sort(random.choice(len(parents), size=2, replace=False))
-                moved |= random.random(steps.shape[1]) < 0.5
-                along = random.uniform(0.3, 1.0) * (table[better] - table[worse])
-                steps[row, moved] = table[parent, moved] + along[moved]
-            else:
-                keep = random.uniform(0.0, 0.9)
-                fresh = random.standard_normal(steps.shape[1])
-                steps[row] = np.where(
-                    moved, keep * steps[row] + np.sqrt(1 - keep**2) * fresh, steps[row]
-                )
-        made = self.flow.decode_smiles(torch.from_numpy(steps).to(self.flow.device))
-        return candidates(made)
-
-    def _encoded(self, smiles: str) -> np.ndarray | None:
-        if smiles not in self._latent:
-            try:
-                z = self.flow.encode([typed_graph(parse_smiles(smiles))])[0].cpu().numpy()
-            except InputError:  # the flow cannot make it
-                z = None
-            # A choice of vanishing probability lies at infinity: no step sets out from there.
-            self._latent[smiles] = z if z is not None and np.isfinite(z).all() else None
-        return self._latent[smiles]
+        return candidates(self.steps(self.parents(fitness, 3 * _PARENTS), number, random))

@@ -73,6 +73,11 @@ class RankedMethod(Method):
             random: of all that is random.
         """
 
+    def parents(self, fitness: np.ndarray, number: int) -> list[str]:
+        """Return the SMILES of the fittest that were told, the best first."""
+        order = np.argsort(-fitness, kind="stable")[:number]
+        return [self._told.smiles[place] for place in order.tolist()]
+
     def ask(self, number: int) -> list[str]:
         """Return up to ``number`` molecules that were not told yet; fewer where none is found."""
         random = self.generator()
