@@ -30,6 +30,7 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -54,11 +55,11 @@ PUBLISHED = {
 
 def improve(
     lead: str, table: str, surrogate: Surrogate, budget: int, seed: int
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     """Return a row for each bound of similarity."""
     measure, plain = PenalisedLogP(normalised=True), PenalisedLogP()
     values: dict[str, float] = {lead: float(measure([lead])[0])}
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     began = time.process_time()
     for similarity in SIMILARITIES:
         filters = Filters(most_atoms=38, accessibility=TABLES[table], similarity=similarity)
@@ -78,7 +79,8 @@ def improve(
             values |= dict(zip(asked, told.tolist(), strict=True))
             spent += len(asked)
         start = values[lead]
-        best = max((text for text in values if text != lead), key=values.__getitem__)
+        # A lead without any molecule within the limits is its own best: no gain, no success.
+        best = max((text for text in values if text != lead), key=values.__getitem__, default=lead)
         rows.append(
             {
                 "lead": lead,
@@ -94,9 +96,9 @@ def improve(
     return rows
 
 
-def summary(rows: list[dict[str, object]], budget: int) -> dict[str, object]:
+def summary(rows: list[dict[str, Any]], budget: int) -> dict[str, Any]:
     """Return the figures of each table and bound."""
-    found: dict[str, object] = {"budget_a_bound": budget, "published": PUBLISHED, "goals": GOALS}
+    found: dict[str, Any] = {"budget_a_bound": budget, "published": PUBLISHED, "goals": GOALS}
     for table in TABLES:
         for similarity in sorted(SIMILARITIES):
             own = [r for r in rows if r["table"] == table and r["similarity"] == similarity]
@@ -115,7 +117,7 @@ def summary(rows: list[dict[str, object]], budget: int) -> dict[str, object]:
     return found
 
 
-def written(found: dict[str, object]) -> str:
+def written(found: dict[str, Any]) -> str:
     """Return the figures as lines of text."""
     lines = []
     for name, figures in found.items():
@@ -143,7 +145,7 @@ def main() -> None:
     options.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     asked = options.parse_args()
     text = read_text(asked.data / "molecules" / "zinc_constrained_800.txt.gz")
-    leads = [canonical_smiles(line.split()[0]) for line in text.splitlines() if line.strip()]
+    leads = [canonical_smiles(line.split()[0]) for line in str(text).splitlines() if line.strip()]
     surrogate = Surrogate()
     surrogate.add([fragment_counts(lead) for lead in leads])
     surrogate.fit(PenalisedLogP(normalised=True)(leads))

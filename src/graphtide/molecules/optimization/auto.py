@@ -60,7 +60,7 @@ class Auto(Method):
     def ask(self, number: int) -> list[str]:
         """Return up to ``number`` molecules, from the methods by their shares."""
         ready = [text for text in self.start if text not in self._told.seen][:number]
-        if not len(self._told) or len(ready) == number:
+        if len(ready) == number or len(ready) == len(self.start):
             return ready
         wanted = self.generator().multinomial(number - len(ready), self.shares)
         found: dict[str, int] = dict.fromkeys(ready, -1)

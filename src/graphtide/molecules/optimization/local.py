@@ -77,7 +77,8 @@ class LocalClimb(RankedMethod):
         self, number: int, fitness: np.ndarray, random: np.random.Generator
     ) -> list[Candidate]:
         """Return edits of the fittest that are new and near the lead."""
-        parents = np.argsort(-fitness, kind="stable")[:_PARENTS]
+        parents = self.parents(fitness, _PARENTS)
+        reached = np.sort(fitness)[::-1]
         names = tuple(MOVES)
         rates = np.array([self._won[name] / self._tried[name] for name in names])
         chances = 0.8 * rates / rates.sum() + 0.2 / len(names)
@@ -88,8 +89,7 @@ class LocalClimb(RankedMethod):
         editor = Editor(self.fragments.favoured(self._surrogate.weights), self.filters.most_atoms)
         found: dict[str, Candidate] = {}
         for place, move in zip(drawn.tolist(), moves.tolist(), strict=True):
-            parent = int(parents[place])
-            made = editor.propose(self._anatomy(parent), random, names[move])
+            made = editor.propose(self._anatomy(parents[place]), random, names[move])
             if made is None:
                 continue
             candidate = Candidate.of(made)
@@ -99,13 +99,12 @@ class LocalClimb(RankedMethod):
             if not self._near(candidate):
                 continue
             found[text] = candidate
-            self._asked[text] = names[move], float(fitness[parent])
+            self._asked[text] = names[move], float(reached[place])
             if len(found) == number:
                 break
         return list(found.values())
 
-    def _anatomy(self, place: int) -> Anatomy:
-        text = self._told.smiles[place]
+    def _anatomy(self, text: str) -> Anatomy:
         if text not in self._anatomies:
             self._anatomies[text] = Anatomy.of(parse_smiles(text))
         return self._anatomies[text]

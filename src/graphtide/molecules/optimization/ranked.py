@@ -25,7 +25,7 @@ __all__ = ["RankedMethod", "candidates"]
 _ROUNDS = 3
 """Times that it draws until enough molecules are found that are new and near the lead."""
 _PATIENCE = 12
-"""Times that it draws until there is any."""
+"""Times that it draws until there is any that may be called."""
 
 
 class RankedMethod(Method):
@@ -76,27 +76,35 @@ class RankedMethod(Method):
     def parents(self, fitness: np.ndarray, number: int) -> list[str]:
         """Return the SMILES of the fittest that were told, the best first."""
         order = np.argsort(-fitness, kind="stable")[:number]
-        return [self._told.smiles[place] for place in order.tolist()]
+        known = self._told.smiles or self.start
+        return [known[place] for place in order.tolist()]
 
     def ask(self, number: int) -> list[str]:
         """Return up to ``number`` molecules that were not told yet; fewer where none is found."""
         random = self.generator()
         ready = [text for text in self.start if text not in self._told.seen][:number]
-        if not len(self._told) or len(ready) == number:
+        if len(ready) == number or len(ready) == len(self.start):
             return ready
-        fitness = self._told.fitness(random)
-        self._surrogate.fit(fitness)
+        if len(self._told):
+            fitness = self._told.fitness(random)
+            self._surrogate.fit(fitness)
+        else:  # no start has a value: steps set out from them all the same
+            fitness = np.zeros(len(self.start))
         wanted = number - len(ready)
         pool: dict[str, Candidate] = {}
-        for attempt in range(_PATIENCE):
-            if len(pool) >= wanted or (pool and attempt >= _ROUNDS):
-                break
+        for attempt in range(1, _PATIENCE + 1):
             for candidate in self.draw(self.screened * wanted, fitness, random):
                 text = candidate.smiles
                 if text not in ready and text not in self._told.seen and self._near(candidate):
                     pool.setdefault(text, candidate)
-        picked = rank_and_pick(list(pool.values()), self._surrogate, self.filters, wanted, random)
-        return [*ready, *(candidate.smiles for candidate in picked)]
+            if len(pool) < wanted and (not pool or attempt < _ROUNDS):
+                continue
+            found = list(pool.values())
+            picked = rank_and_pick(found, self._surrogate, self.filters, wanted, random)
+            if picked:
+                return [*ready, *(candidate.smiles for candidate in picked)]
+            pool.clear()  # the filters refuse them all
+        return ready
 
     def tell(self, smiles: Sequence[str], values: np.ndarray) -> None:
         """Take in values; NaN where a molecule has none."""
