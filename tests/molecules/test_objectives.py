@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rdkit import Chem
 from rdkit.Chem import Crippen
+from rdkit.Chem.Pharm2D import Generate, Gobbi_Pharm2D
 
 from graphtide.errors import InputError
 from graphtide.molecules.accessibility import synthetic_accessibility
@@ -26,6 +27,7 @@ from graphtide.molecules.objectives import (
     known_objectives,
     parse_objective,
 )
+from graphtide.molecules.objectives.pharmacophores import pharmacophores
 from graphtide.molecules.objectives.tasks import DESCRIPTIONS, TARGETS
 from graphtide.run import Run
 
@@ -95,6 +97,13 @@ def test_tasks_as_worked_out_by_hand():
     # The scaffold hop's reference has the decorations, and the scaffold that should go.
     assert GoalDirectedTask("scaffold_hop")([TARGETS["hop"]]) == pytest.approx([2 / 3])
     assert GoalDirectedTask("deco_hop")([TARGETS["hop"]]) == pytest.approx([2 / 4])
+
+
+@pytest.mark.parametrize("smiles", [*TARGETS.values(), "C", "[Na+].[Cl-]", "NC(=N)NCC(N)C(=O)O"])
+def test_pharmacophores_are_those_of_rdkit(smiles):
+    molecule = Chem.MolFromSmiles(smiles)
+    expected = Generate.Gen2DFingerprint(molecule, Gobbi_Pharm2D.factory)
+    assert list(pharmacophores(molecule).GetOnBits()) == list(expected.GetOnBits())
 
 
 def test_a_task_of_no_name_is_refused():

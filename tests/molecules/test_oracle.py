@@ -24,6 +24,8 @@ class Letters:
         self.seen += smiles
         if "CN" in smiles:
             raise RuntimeError("no amines\nplease")
+        if "CP" in smiles:
+            raise SystemExit(3)
         if "CO" in smiles and self.nap:
             time.sleep(self.nap)
         return np.array([np.nan if text == "CS" else float(len(text)) for text in smiles])
@@ -52,14 +54,15 @@ def test_past_the_budget_nothing_is_evaluated():
 def test_failures_count_and_are_logged_with_their_reason(tmp_path):
     log = tmp_path / "runs" / "calls.csv"
     oracle = Oracle(Letters(), 10, log=log)
-    np.testing.assert_array_equal(oracle(["CN", "CS", "CCC"]), [np.nan, np.nan, 3])
-    assert oracle.calls == 3
+    np.testing.assert_array_equal(oracle(["CN", "CS", "CCC", "CP"]), [np.nan, np.nan, 3, np.nan])
+    assert oracle.calls == 4
     assert oracle.top(5) == [("CCC", 3.0)]
     assert log.read_text().splitlines() == [
         "call,smiles,letters,reason",
         "1,CN,,RuntimeError: no amines please",
         "2,CS,,the objective returned NaN or infinity",
         "3,CCC,3.0,",
+        "4,CP,,SystemExit: 3",
     ]
 
 

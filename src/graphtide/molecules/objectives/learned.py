@@ -117,5 +117,5 @@ def _model_of(path: Path, written: int) -> PropertyModel:  # noqa: ARG001 (a run
     )
     from graphtide.run import Run
 
-    run: Run = Run.open(path)
+    run: Run = Run.open(path, kind="molecules learn")
     return load_property_model(run)

@@ -21,9 +21,9 @@ from typing import Any
 
 from rdkit import Chem, DataStructs
 from rdkit.Chem import GraphDescriptors, rdFingerprintGenerator, rdMolDescriptors
-from rdkit.Chem.Pharm2D import Generate, Gobbi_Pharm2D
 
 from graphtide.molecules.chemistry import parse_smiles
+from graphtide.molecules.objectives.pharmacophores import pharmacophores
 
 __all__ = [
     "Number",
@@ -149,5 +149,5 @@ def _fingerprints() -> dict[str, Callable[[Chem.Mol], Any]]:
             radius=2, atomInvariantsGenerator=features
         ).GetSparseCountFingerprint,
         "AP": make.GetAtomPairGenerator(maxDistance=10).GetSparseCountFingerprint,
-        "PHCO": lambda molecule: Generate.Gen2DFingerprint(molecule, Gobbi_Pharm2D.factory),
+        "PHCO": pharmacophores,
     }

@@ -158,7 +158,7 @@ def _close(graph: EditableGraph, _: Materials, random: np.random.Generator) -> E
     if len(places) < 2:
         return None
     size = list(_RING_SIZES)[_index(np.fromiter(_RING_SIZES.values(), float), random)]
-    for _ in range(4):
+    for _try in range(4):
         one = _one(places, random)
         far = [other for other in places if len(graph.path(one, other)) == size]
         if far:

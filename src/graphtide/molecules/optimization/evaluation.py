@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import pickle
+import signal
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -81,7 +82,7 @@ def judged(objective: Objective, smiles: Sequence[str], width: int) -> list[Outc
     """Return the outcome of each molecule; where the objective raises, one by one."""
     try:
         values = np.asarray(objective(smiles), dtype=np.float64).reshape(len(smiles), -1)
-    except Exception as error:  # whatever a user's function raises is the molecule's outcome
+    except (Exception, SystemExit) as error:  # whatever a user's function does is an outcome
         if len(smiles) > 1:
             return [one for text in smiles for one in judged(objective, [text], width)]
         return [_failed(f"{type(error).__name__}: {_one_line(error)}", width)]
@@ -218,11 +219,12 @@ class _Processes:
 
 def _serve(objective: Objective, width: int, pipe: connection.Connection) -> None:
     """Answer one molecule after the other until the other end is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interruption is for the process that asks
     pipe.send(None)
     while True:
         try:
             text = pipe.recv()
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             return
         pipe.send(judged(objective, [text], width)[0])
 

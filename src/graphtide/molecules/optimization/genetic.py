@@ -4,6 +4,8 @@ Each time it is asked, it draws parents from what was told, by quantiles that li
 towards the top (Tripp & Hernández-Lobato, arXiv:2310.09267), makes many times more children than
 are wanted, by crossover and by edits (Jensen, Chemical Science 10, 2019), and keeps those that a
 Gaussian process, fitted to what was told, finds most promising: highest mean + kappa deviations.
+Some rounds explore: parents are then the best of neighbourhoods that are not alike, and of the
+children of each one the most promising is taken, so that a plateau does not hold the search.
 Where objectives are kept apart, each round weighs them anew, so that the front is reached in every
 direction, and parents are ranked by dominance (Deb et al., IEEE Trans. Evol. Comput. 6, 2002).
 """
@@ -34,6 +36,7 @@ Proposer = Callable[[Sequence[str], int, np.random.Generator], Sequence[str]]
 proposals. It must draw from the random numbers it is given only."""
 
 _FEW_FOR_FRAGMENTS = 50
+_FEW_TO_LEARN_FROM = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,14 @@ class GeneticSettings:
         fitted_best: the best that the Gaussian process is fitted to.
         fitted_others: others that it is fitted to.
         kappa: most standard deviations that a promise counts; each round draws from 0 to it.
+        exploring: share of the rounds that explore.
+        neighbourhood: similarity from which on molecules count as one neighbourhood.
         alike: molecules of a round are less similar to each other than this.
         most_atoms: more heavy atoms than the largest start by this are never proposed.
     """
 
     batch: int = 20
-    screened: int = 25
+    screened: int = 20
     crossover: float = 0.4
     edited_again: float = 0.3
     proposed: float = 0.2
@@ -63,8 +68,18 @@ class GeneticSettings:
     fitted_best: int = 600
     fitted_others: int = 200
     kappa: float = 1.5
+    exploring: float = 0.25
+    neighbourhood: float = 0.5
     alike: float = 0.9
     most_atoms: int = 12
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Child:
+    """A molecule, and the place of its first parent, -1 for the proposer's."""
+
+    molecule: Chem.Mol
+    parent: int
 
 
 class GraphGenetic(Method):
@@ -122,48 +137,69 @@ class GraphGenetic(Method):
         random = self.generator()
         known = [text for text, row in self._values.items() if np.isfinite(row).all()]
         if not known:
-            return self._screenless(list(self.start), number, random)
+            return list(self._children(self.start, self.start, number, random))
         values = np.stack([self._values[text] for text in known])
         best_first = np.argsort(-fitness(values), kind="stable")
-        ranked = [known[k] for k in best_first]
+        ranked = [known[int(k)] for k in best_first]
         wanted = number * self.settings.screened
-        children = self._children(ranked, wanted, random)
-        if len(children) <= number or len(known) < 10:
-            return list(children)[:number]
-        return self._screened(
-            known, scalarised(values, random), best_first, children, number, random
-        )
-
-    def _screenless(
-        self, parents: list[str], number: int, random: np.random.Generator
-    ) -> list[str]:
-        return list(self._children(parents, number, random))[:number]
+        if len(known) < _FEW_TO_LEARN_FROM:
+            return list(self._children(ranked, ranked, number, random))
+        best = best_first[: self.settings.fitted_best]
+        others = random.permutation(best_first[self.settings.fitted_best :])
+        chosen = np.concatenate([best, others[: self.settings.fitted_others]])
+        learned = self._features_of([known[int(k)] for k in chosen])
+        exploring = random.random() < self.settings.exploring
+        parents = ranked
+        if exploring:
+            bits = learned.bits[: len(best)]
+            found = _unlike(bits, range(len(best)), 2 * number, self.settings.neighbourhood)
+            parents = [ranked[k] for k in found]
+        children = self._children(parents, ranked, wanted, random)
+        if len(children) <= number:
+            return list(children)
+        surrogate = Surrogate(learned, scalarised(values, random)[chosen], random)
+        return self._screened(surrogate, children, number, exploring, random)
 
     def _children(
-        self, ranked: Sequence[str], wanted: int, random: np.random.Generator
-    ) -> dict[str, Chem.Mol]:
-        """Return new molecules that the filters accept, at most as many as are wanted."""
-        made: dict[str, Chem.Mol] = {}
+        self,
+        parents: Sequence[str],
+        mates: Sequence[str],
+        wanted: int,
+        random: np.random.Generator,
+    ) -> dict[str, _Child]:
+        """Return new molecules that the filters accept, at most as many as are wanted.
+
+        Args:
+            parents: of whom each child has one, best first.
+            mates: of whom it may have another, best first.
+            wanted: how many.
+            random: random numbers.
+        """
+        made: dict[str, _Child] = {}
         if self._proposer is not None and self.settings.proposed > 0:
             asked = round(wanted * self.settings.proposed)
-            for text in self._proposer(ranked, asked, random):
+            for text in self._proposer(parents, asked, random):
                 molecule = Chem.MolFromSmiles(text) if text else None
                 if molecule is not None:
                     Chem.RemoveStereochemistry(molecule)
-                    self._admit(molecule, made)
-        low = np.log10(max(self.settings.quantiles, 1.0 / len(ranked)))
+                    self._admit(_Child(molecule, -1), made)
         for _ in range(3 * wanted):
             if len(made) >= wanted:
                 break
-            share = 10.0 ** random.uniform(low, 0.0, size=2)
-            places = (random.random(2) * np.ceil(share * len(ranked))).astype(int)
-            child = self._child(ranked[places[0]], ranked[places[1]], random)
+            place = self._place(len(parents), random)
+            child = self._child(parents[place], mates[self._place(len(mates), random)], random)
             if child is None or len(child) > self._most or not child.is_plausible():
                 continue
             molecule = child.molecule()
             if molecule is not None:
-                self._admit(molecule, made)
+                self._admit(_Child(molecule, place), made)
         return made
+
+    def _place(self, count: int, random: np.random.Generator) -> int:
+        """Return a place in a ranking: uniformly among a share of the best, its logarithm drawn."""
+        low = np.log10(max(self.settings.quantiles, 1.0 / count))
+        share = 10.0 ** random.uniform(low, 0.0)
+        return int(random.random() * np.ceil(share * count))
 
     def _child(self, one: str, other: str, random: np.random.Generator) -> EditableGraph | None:
         child = self._graph(one)
@@ -179,37 +215,39 @@ class GraphGenetic(Method):
             again = random.random() < self.settings.edited_again
         return child
 
-    def _admit(self, molecule: Chem.Mol, made: dict[str, Chem.Mol]) -> None:
-        text = Chem.MolToSmiles(molecule)
+    def _admit(self, child: _Child, made: dict[str, _Child]) -> None:
+        text = Chem.MolToSmiles(child.molecule)
         if (
             text not in self._values
             and text not in made
             and "." not in text
-            and self.filters.accepts_molecule(molecule) is None
+            and self.filters.accepts_molecule(child.molecule) is None
         ):
-            made[text] = molecule
+            made[text] = child
 
     def _screened(
         self,
-        known: Sequence[str],
-        values: np.ndarray,
-        best_first: np.ndarray,
-        children: dict[str, Chem.Mol],
+        surrogate: Surrogate,
+        children: dict[str, _Child],
         number: int,
+        exploring: bool,
         random: np.random.Generator,
     ) -> list[str]:
         """Return the children of highest promise that are not all alike."""
-        best = best_first[: self.settings.fitted_best]
-        rest = best_first[self.settings.fitted_best :]
-        others = random.permutation(rest)[: self.settings.fitted_others]
-        chosen = np.concatenate([best, others])
-        surrogate = Surrogate(self._features_of([known[k] for k in chosen]), values[chosen], random)
         names = list(children)
-        found = [features_of(molecule) for molecule in children.values()]
+        found = [features_of(child.molecule) for child in children.values()]
         new = Features(np.stack([b for b, _ in found]), np.stack([d for _, d in found]))
         mean, deviation = surrogate.predict(new)
         promise = mean + random.uniform(0.0, self.settings.kappa) * deviation
-        picked = _unlike(new.bits, np.argsort(-promise, kind="stable"), number, self.settings.alike)
+        order = [int(k) for k in np.argsort(-promise, kind="stable")]
+        if exploring:  # the first of each parent, then the second of each, and so on
+            births: dict[int, int] = {}
+            ranks = {}
+            for k in order:
+                parent = children[names[k]].parent
+                ranks[k] = births[parent] = births.get(parent, -1) + 1
+            order.sort(key=lambda k: ranks[k])
+        picked = _unlike(new.bits, order, number, self.settings.alike)
         for k in picked:
             self._features[names[k]] = found[k]
         return [names[k] for k in picked]
@@ -231,20 +269,20 @@ class GraphGenetic(Method):
         return self._graphs[smiles]
 
 
-def _unlike(bits: np.ndarray, order: np.ndarray, number: int, alike: float) -> list[int]:
+def _unlike(bits: np.ndarray, order: Sequence[int], number: int, alike: float) -> list[int]:
     """Return the first of an order that are less alike than a limit, filled up with the next."""
     from graphtide.molecules.metrics.similarity import tanimoto
 
     picked: list[int] = []
     passed: list[int] = []
-    for k in order[: 8 * number]:
+    for k in order:
         if picked and tanimoto(bits[k : k + 1], bits[picked]).max() > alike:
-            passed.append(int(k))
+            passed.append(k)
             continue
-        picked.append(int(k))
+        picked.append(k)
         if len(picked) == number:
-            return picked
-    return [*picked, *passed, *map(int, order[8 * number :])][:number]
+            break
+    return [*picked, *passed][:number]
 
 
 def _size(smiles: str) -> int:

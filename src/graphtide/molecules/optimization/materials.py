@@ -40,7 +40,7 @@ def materials_of(smiles: Sequence[str], *, seed: int = 0) -> Materials:
     counts: Counter[str] = Counter()
     for k in chosen:
         try:
-            graph = EditableGraph.from_smiles(smiles[k])
+            graph = EditableGraph.from_smiles(smiles[int(k)])
         except InputError:
             continue
         types.update(graph.types)
