@@ -173,8 +173,8 @@ def _neighbourhood_section(best: pandas.DataFrame, run: Run) -> Section:
     bound = ", the bound dashed" if isinstance(least, int | float) else ""
     if isinstance(least, int | float):
         axes[0].axvline(least, color=BASELINE, linestyle="--", linewidth=1)
-    nearest, farthest = float(known["similarity"].max()), float(known["similarity"].min())
-    axes[0].set_xlim(max(0.0, farthest - 0.05), min(1.02, nearest + 0.05))
+    alike = known["similarity"].to_numpy(dtype=float)
+    axes[0].set_xlim(max(0.0, float(alike.min()) - 0.05), min(1.02, float(alike.max()) + 0.05))
     axes[0].set_xlabel("similarity to the start")
     axes[0].set_ylabel("gain")
     accessible = known[["start_accessibility", "best_accessibility"]].to_numpy(dtype=float)
