@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import mean, median
 
 from summary_analysis import analysis, control
-from summary_molecules import generation
+from summary_molecules import generation, goal_directed
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parents[1] / "README.md"
@@ -400,6 +400,7 @@ def section() -> str:
         *analysis(),
         *control(),
         *generation(),
+        *goal_directed(),
     ]
     return "\n".join([BEGIN, *(f"- {line}" for line in lines), END])
 

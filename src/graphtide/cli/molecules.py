@@ -6,6 +6,7 @@ import typer
 
 from graphtide.cli.molecules_fit import fit
 from graphtide.cli.molecules_interpolate import interpolate
+from graphtide.cli.molecules_optimize import optimize
 from graphtide.cli.molecules_sample import sample
 from graphtide.cli.molecules_score import score
 
@@ -26,3 +27,4 @@ app.command()(fit)
 app.command()(sample)
 app.command()(score)
 app.command()(interpolate)
+app.command()(optimize)

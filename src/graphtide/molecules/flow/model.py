@@ -259,9 +259,20 @@ class Flow(Generator):
             raise InputError(f"a path needs at least 2 molecules; {number} were asked for")
         ends = self.encode([typed_graph(parse_smiles(text)) for text in (first, last)])
         weights = torch.linspace(0.0, 1.0, number, dtype=ends.dtype, device=ends.device)
-        line = torch.lerp(ends[:1], ends[1:], weights[:, None])
-        _, grown = self._exact()._bijection().inverse(line)
-        return tuple(smiles for smiles, _ in self._written(grown))
+        return self.decode_smiles(torch.lerp(ends[:1], ends[1:], weights[:, None]))
+
+    @torch.no_grad()
+    def decode_smiles(self, z: Tensor) -> tuple[str, ...]:
+        """Return canonical SMILES of the molecules at latent vectors (B, D).
+
+        Graphs that are not valid and connected are corrected where `correct` says so, else "".
+
+        Raises:
+            InputError: the shape does not fit.
+        """
+        exact = self._exact()
+        parts = [exact._bijection().inverse(part.double())[1] for part in z.split(_CHUNK)]
+        return tuple(smiles for grown in parts for smiles, _ in self._written(grown))
 
     def sample(
         self,

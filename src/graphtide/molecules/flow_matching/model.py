@@ -296,10 +296,10 @@ class FlowMatching(Generator):
         smiles, valid, done = [""] * number, np.zeros(number, dtype=bool), 0
         for places, begin in starts(self, number, wishes, how.batch, drawing):
             graphs = run_chain(self, begin, how, generator)
-            written = self._written(graphs)
+            written = self.written(graphs)
             valid[places] = [bool(text) for text in written]
             if how.correct and not all(written):
-                better = self._written(corrected(self, graphs, how, generator))
+                better = self.written(corrected(self, graphs, how, generator))
                 written = [text or other for text, other in zip(written, better, strict=True)]
             for place, text in zip(places.tolist(), written, strict=True):
                 smiles[place] = text
@@ -308,8 +308,8 @@ class FlowMatching(Generator):
                 progress(done / number, f"{done} of {number} molecules")
         return Sample(tuple(smiles), valid, time.perf_counter() - began)
 
-    def _written(self, graphs: Graphs) -> list[str]:
-        """Return the SMILES of each graph, "" where it is not legal or RDKit refuses it."""
+    def written(self, graphs: Graphs) -> list[str]:
+        """Return the canonical SMILES of each graph, "" where it is illegal or RDKit refuses it."""
         pairs = Pairs.of(len(graphs.types), graphs.types.device)
         legal = is_legal(graphs.bonds, self.valences[graphs.types].long(), pairs).tolist()
         ends = torch.stack([pairs.first, pairs.second], dim=1).cpu().numpy()

@@ -9,13 +9,13 @@ drug-likeness (QED, Bickerton et al. 2012).
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphtide.molecules.accessibility import synthetic_accessibility
 from graphtide.molecules.metrics.neighbourhoods import FEATURES, neighbourhood_pairs
 
 if TYPE_CHECKING:
@@ -181,20 +181,8 @@ def _descriptors(molecule: Chem.Mol) -> list[float]:
         rdMolDescriptors.CalcNumAliphaticRings(molecule),
         rdMolDescriptors.CalcNumAromaticRings(molecule),
         QED.qed(molecule),
-        _accessibility()(molecule),
+        synthetic_accessibility(molecule),
     ]
-
-
-@functools.cache
-def _accessibility() -> Callable[[Chem.Mol], float]:
-    """Return the score of synthetic accessibility that ships with RDKit, its table loaded."""
-    from rdkit.Contrib.SA_Score import sascorer  # pyright: ignore[reportMissingImports]
-
-    with warnings.catch_warnings():
-        # The table's file is left to the garbage collector.
-        warnings.simplefilter("ignore", ResourceWarning)
-        sascorer.readFragmentScores()
-    return sascorer.calculateScore
 
 
 def _scaffold(molecule: Chem.Mol) -> tuple[str, ...]:

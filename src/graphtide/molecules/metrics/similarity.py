@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-__all__ = ["highest_and_total"]
+__all__ = ["highest_and_total", "tanimoto"]
 
 _compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
@@ -57,3 +57,29 @@ def highest_and_total(
             total[i] += similarity
             highest[i] = max(highest[i], similarity)
     return highest, total
+
+
+@_compiled
+def tanimoto(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the similarity of each fingerprint to each of another set, float64 (n, m).
+
+    Args:
+        first: fingerprints as words of 64 bits, shape (n, w), uint64.
+        second: those to compare with, shape (m, w).
+    """
+    ones_second = np.zeros(len(second), np.uint64)
+    for j in range(len(second)):
+        for k in range(second.shape[1]):
+            ones_second[j] += _bits(second[j, k])
+    found = np.empty((len(first), len(second)))
+    for i in range(len(first)):
+        ones = np.uint64(0)
+        for k in range(first.shape[1]):
+            ones += _bits(first[i, k])
+        for j in range(len(second)):
+            common = np.uint64(0)
+            for k in range(first.shape[1]):
+                common += _bits(first[i, k] & second[j, k])
+            either = ones + ones_second[j] - common
+            found[i, j] = common / either if either > 0 else 1.0
+    return found
