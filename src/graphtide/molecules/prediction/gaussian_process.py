@@ -27,6 +27,8 @@ __all__ = ["GaussianProcess", "fragment_similarity"]
 
 MOST_MOLECULES = 4000
 """Of larger sets this many, drawn at random, are learned from."""
+_SEARCHED = 1000
+"""Parameters are sought on as many molecules, drawn at random."""
 _JITTER = 1e-5
 _LEVELS = 8
 _PRIOR = 0.02
@@ -122,7 +124,8 @@ class GaussianProcess:
             np.array(_START) if start is None else start.copy(),
         )
         if iterations:
-            process._search(iterations)
+            rows = np.random.default_rng((seed, 1)).permutation(len(values))[:_SEARCHED]
+            process._search(np.sort(rows), iterations)
         return process
 
     def predict(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
@@ -154,23 +157,30 @@ class GaussianProcess:
         return torch.from_numpy((self.values - centre) / spread)[:, None]
 
     def _parts(
-        self, descriptors: np.ndarray, fingerprints: np.ndarray, counts: np.ndarray
+        self,
+        descriptors: np.ndarray,
+        fingerprints: np.ndarray,
+        counts: np.ndarray,
+        rows: np.ndarray | slice = slice(None),
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return distances, distances, inner products and similarities to those learned from."""
-        d, own = torch.from_numpy(descriptors).double(), torch.from_numpy(self.descriptors).double()
+        d = torch.from_numpy(descriptors).double()
+        own = torch.from_numpy(self.descriptors[rows]).double()
         f = torch.from_numpy(fingerprints).double()
-        known = torch.from_numpy(self.fingerprints).double()
+        known = torch.from_numpy(self.fingerprints[rows]).double()
         width, length = max(1, d.shape[1]), f.shape[1]
         return (
             torch.cdist(d, own) / math.sqrt(width),
             torch.cdist(f, known) / math.sqrt(length),
             d @ own.T / width,
-            torch.from_numpy(fragment_similarity(counts, self.counts)),
+            torch.from_numpy(fragment_similarity(counts, self.counts[rows])),
         )
 
-    def _search(self, iterations: int) -> None:
-        parts = self._parts(self.descriptors, self.fingerprints, self.counts)
-        target = self._target()
+    def _search(self, rows: np.ndarray, iterations: int) -> None:
+        parts = self._parts(
+            self.descriptors[rows], self.fingerprints[rows], self.counts[rows], rows
+        )
+        target = self._target()[rows]
         identity = torch.eye(len(target), dtype=torch.float64)
         centre = torch.tensor(_START, dtype=torch.float64)
         parameters = torch.from_numpy(self.parameters.copy()).requires_grad_(True)

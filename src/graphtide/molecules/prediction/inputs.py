@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,12 +19,11 @@ from graphtide.molecules.prediction.features import MolecularBatch, MoleculeFeat
 from graphtide.molecules.prediction.network import Encoder
 from graphtide.molecules.prediction.pretrained import load_encoder
 
-__all__ = ["Inputs", "make_inputs"]
+__all__ = ["Inputs", "make_inputs", "shipped_encoder"]
 
 _BATCH = 128
 _MOST_COUNT = 15
 """Counts of a fragment above this are told as this; they are kept as bytes."""
-_encoders: list[Encoder] = []  # the shipped one, once it is needed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,11 +93,15 @@ def make_inputs(
     )
 
 
+@functools.cache
+def shipped_encoder() -> Encoder:
+    """Return the pretrained encoder, read once, for evaluation alone."""
+    return load_encoder().eval().requires_grad_(False)
+
+
 @torch.no_grad()
 def _fingerprints(features: Sequence[MoleculeFeatures]) -> np.ndarray:
-    if not _encoders:
-        _encoders.append(load_encoder().eval())
-    encoder = _encoders[0]
+    encoder = shipped_encoder()
     parts = [
         encoder.pooled(MolecularBatch.of(features[k : k + _BATCH])).numpy()
         for k in range(0, len(features), _BATCH)

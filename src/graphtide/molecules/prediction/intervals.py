@@ -21,7 +21,7 @@ from scipy.optimize import nnls
 
 from graphtide.errors import InputError
 
-__all__ = ["Spread", "conformal_quantile", "label_sets"]
+__all__ = ["Spread", "check_level", "conformal_quantile", "label_sets"]
 
 _ROUNDS = 5
 _MOST_RATIO = 9.0
@@ -90,10 +90,19 @@ def conformal_quantile(scores: np.ndarray, level: float) -> float:
     Raises:
         InputError: the level is no such share.
     """
-    if not 0.0 < level < 1.0:
-        raise InputError(f"the level of intervals must lie between 0 and 1; it is {level:g}")
+    check_level(level)
     rank = math.ceil((len(scores) + 1) * level)
     return math.inf if rank > len(scores) else float(np.sort(scores)[rank - 1])
+
+
+def check_level(level: float) -> None:
+    """Raise unless a level lies between 0 and 1.
+
+    Raises:
+        InputError: it does not.
+    """
+    if not 0.0 < level < 1.0:
+        raise InputError(f"the level of intervals must lie between 0 and 1; it is {level:g}")
 
 
 def label_sets(

@@ -26,9 +26,6 @@ from graphtide.nn.depth import Depth
 
 __all__ = ["DirectedMessages", "Encoder", "EncoderSize"]
 
-_SUM_SCALE = 20.0
-"""Sums over atoms are divided by a typical number of atoms, so that they are of the mean's size."""
-
 
 @dataclass(frozen=True, slots=True)
 class EncoderSize:
@@ -85,6 +82,9 @@ class Encoder(nn.Module):
         dropout: share of what atoms read that is set to 0 in training.
     """
 
+    sum_scale = 20.0
+    """Sums over atoms are divided by this, a typical number of atoms."""
+
     def __init__(self, size: EncoderSize, *, dropout: float = 0.0) -> None:
         super().__init__()
         self.size = size
@@ -112,7 +112,7 @@ class Encoder(nn.Module):
         count = len(batch.sizes)
         total = states.new_zeros(count, states.shape[1]).index_add(0, batch.molecule, states)
         mean = total / batch.sizes.to(total.dtype)[:, None]
-        return torch.cat([total / _SUM_SCALE, mean], dim=1)
+        return torch.cat([total / self.sum_scale, mean], dim=1)
 
     def forward(self, batch: MolecularBatch) -> Tensor:
         """Return fingerprints, (M, F), non-negative."""

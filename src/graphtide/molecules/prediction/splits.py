@@ -45,7 +45,7 @@ def split_names() -> tuple[str, ...]:
 
 
 def split_molecules(
-    kind: SplitKind,
+    kind: SplitKind | str,
     molecules: Sequence[Chem.Mol],
     *,
     seed: int = 0,
