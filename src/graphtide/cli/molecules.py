@@ -1,4 +1,4 @@
-"""Commands ``graphtide molecules``: generate molecules, and judge them."""
+"""Commands ``graphtide molecules``: generate molecules, judge them, predict properties, better them."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import typer
 
 from graphtide.cli.molecules_fit import fit
 from graphtide.cli.molecules_interpolate import interpolate
+from graphtide.cli.molecules_learn import learn
 from graphtide.cli.molecules_optimize import optimize
+from graphtide.cli.molecules_predict import predict
 from graphtide.cli.molecules_sample import sample
 from graphtide.cli.molecules_score import score
 
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Molecules as graphs: learn a set of them, generate new ones, and judge them.",
+    help="Molecules as graphs: generate new ones, judge them, predict properties, better them.",
     no_args_is_help=True,
 )
 
 
 @app.callback()
 def _molecules() -> None:
-    """Molecules as graphs: learn a set of them, generate new ones, and judge them."""
+    """Molecules as graphs: generate new ones, judge them, predict properties, better them."""
 
 
 app.command()(fit)
@@ -28,3 +30,5 @@ app.command()(sample)
 app.command()(score)
 app.command()(interpolate)
 app.command()(optimize)
+app.command()(learn)
+app.command()(predict)

@@ -9,8 +9,8 @@ from graphtide.molecules.files import MoleculeLines, read_molecules
 
 __all__ = ["SAMPLES", "read_source"]
 
-SAMPLES = ("qm9_sample", "zinc250k_sample")
-"""Sets that ship inside the package, 5,000 molecules each."""
+SAMPLES = ("qm9_sample", "zinc250k_sample", "esol")
+"""Sets that ship inside the package: 5,000 molecules each, and 1,128 with their solubility."""
 _FETCHED = {"qm9": "qm9.csv", "zinc250k": "zinc250k.smi", "moses": "moses_train.csv"}
 
 
@@ -18,7 +18,7 @@ def read_source(source: str, *, column: str | None = None) -> MoleculeLines:
     """Read the molecules of a file, of a sample by name, or of a set fetched before.
 
     Args:
-        source: a file's path; qm9_sample or zinc250k_sample; or qm9, zinc250k, moses, once
+        source: a file's path; qm9_sample, zinc250k_sample or esol; or qm9, zinc250k, moses, once
             ``graphtide data get`` has them.
         column: column of a table that holds the SMILES.
 
@@ -28,11 +28,17 @@ def read_source(source: str, *, column: str | None = None) -> MoleculeLines:
     if Path(source).exists():
         return read_molecules(source, column=column)
     if source in SAMPLES:
-        from graphtide.data import qm9_sample, zinc250k_sample
+        from graphtide.data import esol, qm9_sample, zinc250k_sample
 
-        frame = qm9_sample() if source == "qm9_sample" else zinc250k_sample()
+        makers = {"qm9_sample": qm9_sample, "zinc250k_sample": zinc250k_sample, "esol": esol}
+        frame = makers[source]()
         smiles = tuple(frame["smiles"])
-        return MoleculeLines(smiles, tuple(range(1, len(smiles) + 1)), source=source)
+        others = {
+            str(name): tuple(str(value) for value in frame[name])
+            for name in frame.columns
+            if name != "smiles"
+        }
+        return MoleculeLines(smiles, tuple(range(1, len(smiles) + 1)), others, source)
     if source in _FETCHED:
         from graphtide.data.fetch import cached
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 
 import numpy as np
@@ -18,6 +18,7 @@ from graphtide.report.content import Figure, Table, number
 from graphtide.report.figures import INK, MODEL, canvas, svg_of
 
 __all__ = [
+    "Colour",
     "descriptor_figure",
     "metrics_table",
     "molecule_grid",
@@ -31,6 +32,8 @@ _PALETTE = {
     15: (0.70, 0.38, 0.0),
 }
 """Colours of elements that read on a light ground; all others take the colour of the text."""
+Colour = tuple[float, float, float]
+"""Red, green and blue, each from 0 to 1."""
 _HIGHLIGHT = (0.72, 0.87, 0.93)
 
 _PANELS = {
@@ -74,6 +77,7 @@ def molecule_grid(
     name: str,
     labels: Sequence[str] | None = None,
     highlights: Sequence[Collection[int]] | None = None,
+    colours: Sequence[Mapping[int, Colour]] | None = None,
     columns: int = 5,
 ) -> Figure:
     """Return drawings of molecules in rows, each with a label below.
@@ -85,6 +89,7 @@ def molecule_grid(
         name: file name of the table behind it.
         labels: one short text each; None draws none.
         highlights: indices of the atoms to mark in each; None marks none.
+        colours: colour of each atom to colour, in place of highlights.
         columns: molecules in a row.
 
     Raises:
@@ -96,7 +101,8 @@ def molecule_grid(
     parts = []
     for k, text in enumerate(smiles):
         x, y = (k % columns) * width, (k // columns) * (height + line)
-        drawing = _drawing(text, width, height, highlights[k] if highlights else ())
+        marked = colours[k] if colours else highlights[k] if highlights else ()
+        drawing = _drawing(text, width, height, marked)
         parts.append(f'<g transform="translate({x},{y})">{drawing}')
         if labels:
             parts.append(
@@ -216,7 +222,9 @@ def published_table(own: dict[str, object], beside: str, *, label: str = "this r
     return Table(caption, header, (first, *rows))
 
 
-def _drawing(smiles: str, width: int, height: int, highlight: Collection[int]) -> str:
+def _drawing(
+    smiles: str, width: int, height: int, highlight: Collection[int] | Mapping[int, Colour]
+) -> str:
     """Return the elements of a drawing, without the <svg> around them."""
     from rdkit import Chem, rdBase
     from rdkit.Chem.Draw import rdMolDraw2D
@@ -245,7 +253,15 @@ def _drawing(smiles: str, width: int, height: int, highlight: Collection[int]) -
         for bond in molecule.GetBonds()
         if {bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()} <= marked
     ]
-    rdMolDraw2D.PrepareAndDrawMolecule(drawer, molecule, highlightAtoms=atoms, highlightBonds=bonds)
+    if isinstance(highlight, Mapping):
+        rdMolDraw2D.PrepareAndDrawMolecule(
+            drawer, molecule, highlightAtoms=atoms, highlightAtomColors=dict(highlight),
+            highlightBonds=[],
+        )  # fmt: skip
+    else:
+        rdMolDraw2D.PrepareAndDrawMolecule(
+            drawer, molecule, highlightAtoms=atoms, highlightBonds=bonds
+        )
     drawer.FinishDrawing()
     text = drawer.GetDrawingText()
     inner = text[text.index("<!-- END OF HEADER -->") + 22 : text.rindex("</svg>")]

@@ -23,6 +23,7 @@ from graphtide.report.mechanisms_equation import equation_page
 from graphtide.report.mechanisms_growth import growth_page
 from graphtide.report.mechanisms_spread import spread_page
 from graphtide.report.molecules_fit import molecules_fit_page
+from graphtide.report.molecules_learn import molecules_learn_page
 from graphtide.report.molecules_optimize import molecules_optimize_page
 from graphtide.report.molecules_score import molecules_score_page
 from graphtide.run import Run
@@ -42,6 +43,7 @@ _BUILDERS: dict[str, Callable[[Run], Page]] = {
     "mechanisms spread": spread_page,
     "molecules fit": molecules_fit_page,
     "molecules optimize": molecules_optimize_page,
+    "molecules learn": molecules_learn_page,
     "molecules score": molecules_score_page,
     "lesson depth": lesson_depth_page,
     "lesson recurrent": lesson_recurrent_page,
