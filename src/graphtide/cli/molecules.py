@@ -1,4 +1,4 @@
-"""Commands ``graphtide molecules``: generate molecules, judge them, predict properties, better them."""
+"""Commands ``graphtide molecules``: generate molecules, judge, predict and better them."""
 
 from __future__ import annotations
 
