@@ -50,3 +50,25 @@ def test_the_benchmark_of_goal_directed_tasks_keeps_its_figures(tmp_path, monkey
     figures = found["median1"]["genetic"]["0"]
     assert figures["calls"] == 60
     assert 0 < figures["area_under_top_10"] < figures["best"]
+
+
+def test_the_benchmark_of_constrained_optimisation_keeps_its_figures(tmp_path, monkeypatch, capsys):
+    (tmp_path / "molecules").mkdir()
+    lines = "\n".join(f"{text} 0.0" for text in zinc250k_sample()["smiles"][:4]) + "\n"
+    (tmp_path / "molecules/zinc_constrained_800.txt.gz").write_text(lines)
+    arguments = [
+        *("--data", tmp_path, "--work", tmp_path / "work", "--results", tmp_path),
+        *("--leads", "1", "--budget", "6"),
+    ]
+    monkeypatch.setattr(sys, "argv", ["constrained.py", *map(str, arguments)])
+    for _ in range(2):  # the second time nothing is run again
+        runpy.run_path(str(BENCHMARKS / "constrained.py"), run_name="__main__")
+        found = json.loads((tmp_path / "constrained.json").read_text())
+        rows = (tmp_path / "work/constrained_6.jsonl").read_text().splitlines()
+        assert len(rows) == 8
+    for table in ("38 atoms", "38 atoms, SA <= 4.5"):
+        bounds = [f"{table}, similarity {bound}" for bound in ("0.6", "0.4", "0.2", "0")]
+        gains = [found[bound]["mean_gain"] for bound in bounds]
+        assert gains == sorted(gains)
+        assert found[f"{table}, similarity 0"]["calls_a_lead"] <= 25
+    assert "MoFlow (published)" in capsys.readouterr().out

@@ -203,6 +203,12 @@ def test_failures_do_not_stop_the_search():
         GraphGenetic(["C1CC"])
 
 
+@pytest.mark.parametrize("wrong", [{"batch": 0}, {"crossover": 1.5}, {"edited_again": 1.0}])
+def test_settings_out_of_range_are_refused(wrong):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        GeneticSettings(**wrong)
+
+
 def test_a_generator_may_propose_children():
     smiles = ["CCO", "c1ccccc1", "C1CC1", "CC(C)O", "OCCO", "C1CCCC1"]
     corpus = Corpus.from_smiles(smiles, workers=1)

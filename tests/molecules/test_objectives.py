@@ -224,6 +224,7 @@ def test_garbage_is_read_or_refused_in_one_sentence(text):
         ("geometric(qed^-1, plogp)", "positive weights"),
         ("os.path:nothing_there", "no function"),
         ("no_such_module:score", "No module named"),
+        (".", "is not a run"),
     ],
 )
 def test_wrong_texts_are_told_where(text, said):

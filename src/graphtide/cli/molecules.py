@@ -1,4 +1,4 @@
-"""Commands ``graphtide molecules``: generate molecules, judge them, predict their properties."""
+"""Commands ``graphtide molecules``: generate molecules, judge, predict and better them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from graphtide.cli.molecules_score import score
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Molecules as graphs: generate new ones, judge them, predict their properties.",
+    help="Molecules as graphs: generate new ones, judge them, predict properties, better them.",
     no_args_is_help=True,
 )
 
 
 @app.callback()
 def _molecules() -> None:
-    """Molecules as graphs: generate new ones, judge them, predict their properties."""
+    """Molecules as graphs: generate new ones, judge them, predict properties, better them."""
 
 
 app.command()(fit)

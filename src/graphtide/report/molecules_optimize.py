@@ -30,7 +30,7 @@ def molecules_optimize_page(run: Run) -> Page:
     sections = []
     if len(improved):
         sections.append(_pairs_section(improved))
-    sections.append(_climb_section(calls, names))
+    sections.append(_climb_section(calls, names, str(metrics["definition"])))
     if len(names) == 2:
         sections.append(_front_section(calls, names))
     if len(best.dropna(subset=["gain"])):
@@ -87,7 +87,7 @@ def _pairs_section(improved: pandas.DataFrame) -> Section:
     return Section("Before and after", (), (grid,))
 
 
-def _climb_section(calls: pandas.DataFrame, names: list[str]) -> Section:
+def _climb_section(calls: pandas.DataFrame, names: list[str], definition: str) -> Section:
     """Return the top 10 against calls; of leads improved one by one, the mean of their bests."""
     values = calls[names].to_numpy(dtype=float).mean(axis=1)
     figure, (axis,) = canvas()
@@ -109,7 +109,7 @@ def _climb_section(calls: pandas.DataFrame, names: list[str]) -> Section:
     data = pandas.DataFrame({"call": number_of, "value": curve})
     step = max(1, len(data) // 4000)
     picture = Figure(svg_of(figure), caption, finding, data.iloc[::step], "climb")
-    return Section("The climb", (), (picture,))
+    return Section("The climb", (f"What is raised: {definition}.",), (picture,))
 
 
 def _running_top(values: np.ndarray) -> np.ndarray:

@@ -162,7 +162,7 @@ def _stacked(parts: Sequence[Objective], smiles: Sequence[str]) -> np.ndarray:
 
 
 def _powered(values: np.ndarray, powers: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(all="ignore"):
         powered = values**powers
     return np.where(np.isfinite(powered), powered, np.nan)
 

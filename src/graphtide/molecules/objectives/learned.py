@@ -13,14 +13,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from graphtide.errors import InputError
-
-if TYPE_CHECKING:
-    from graphtide.run import Run
 
 __all__ = ["LearnedObjective", "Prediction", "PropertyModel"]
 
@@ -112,10 +109,11 @@ def _model(path: Path) -> PropertyModel:
 
 @functools.lru_cache(maxsize=4)
 def _model_of(path: Path, written: int) -> PropertyModel:  # noqa: ARG001 (a run made anew is read)
+    from graphtide.run import Run
+
+    run = Run.open(path, kind="molecules learn")
     from graphtide.molecules.prediction import (  # pyright: ignore[reportMissingImports]
         load_property_model,
     )
-    from graphtide.run import Run
 
-    run: Run = Run.open(path, kind="molecules learn")
     return load_property_model(run)

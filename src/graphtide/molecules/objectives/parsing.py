@@ -51,7 +51,7 @@ def parse_objective(text: str, *, z: float = 1.0) -> Objective:
     Raises:
         InputError: the text does not follow the grammar, or names what is not known.
     """
-    return _Reader(text, z).whole()
+    return _Reader(" ".join(text.split()), z).whole()
 
 
 class _Reader:

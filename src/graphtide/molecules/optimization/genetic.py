@@ -57,6 +57,9 @@ class GeneticSettings:
         neighbourhood: similarity from which on molecules count as one neighbourhood.
         alike: molecules of a round are less similar to each other than this.
         most_atoms: more heavy atoms than the largest start by this are never proposed.
+
+    Raises:
+        InputError: a number is out of its range.
     """
 
     batch: int = 20
@@ -72,6 +75,15 @@ class GeneticSettings:
     neighbourhood: float = 0.5
     alike: float = 0.9
     most_atoms: int = 12
+
+    def __post_init__(self) -> None:
+        for name in ("crossover", "edited_again", "proposed", "exploring"):
+            share = getattr(self, name)
+            if not 0 <= share <= (0.95 if name == "edited_again" else 1):
+                raise InputError(f"{name} is {share}; a share from 0 to 1 was expected")
+        for name in ("batch", "screened", "fitted_best"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; at least 1 was expected")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

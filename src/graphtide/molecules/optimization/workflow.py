@@ -18,6 +18,7 @@ from graphtide.molecules.files import MoleculeLines
 from graphtide.molecules.objectives import (
     Filters,
     FunctionObjective,
+    LearnedObjective,
     Objective,
     Pareto,
     PenalisedLogP,
@@ -159,6 +160,11 @@ def definition_of(objective: Objective) -> str:
             said.append(
                 f"{part.name} = Crippen logP - synthetic accessibility - atoms of the longest "
                 "cycle beyond six; not normalised"
+            )
+        elif isinstance(part, LearnedObjective):
+            said.append(
+                f"{part.name} = {'' if part.sign > 0 else 'minus the '}predicted value less "
+                f"{part.z:g} standard deviations"
             )
         else:
             said.append(part.name)

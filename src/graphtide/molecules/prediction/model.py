@@ -246,8 +246,10 @@ def _plan(
     """Return how networks are trained within the minutes; None where there is no time for one."""
     if not minutes >= 0:
         raise InputError(f"the minutes must not be negative; they are {minutes:g}")
-    if epochs is not None or minutes == 0:
-        return None if not (epochs or minutes) else TuningPlan(epochs or 0, seed=seed)
+    if epochs is not None:
+        return TuningPlan(epochs, seed=seed) if epochs > 0 else None
+    if minutes == 0:
+        return None
     note = None if checkpoints is None else checkpoints / "epochs.txt"
     if note is not None and note.is_file():
         return TuningPlan(int(note.read_text(encoding="utf-8")), seed=seed)
