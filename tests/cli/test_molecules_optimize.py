@@ -183,7 +183,14 @@ def test_calls_that_fail_are_counted_logged_and_shown(
 
 def test_a_call_that_hangs_is_ended_and_the_search_goes_on(call, files, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    arguments = ("molecules", "optimize", "--start", "one.smi", "--objective", "failing_scores:hangs")
+    arguments = (
+        "molecules",
+        "optimize",
+        "--start",
+        "one.smi",
+        "--objective",
+        "failing_scores:hangs",
+    )
     limit = ("--time-limit", "0.2", "--similarity", "0", "--budget", "3", "--out", "r", "--json")
     code, out, _ = call(*arguments, *limit)
     assert code == 0
