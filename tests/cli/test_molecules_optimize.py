@@ -38,7 +38,7 @@ def files(tmp_path):
     (tmp_path / "one.smi").write_text("CCO ethanol\n")
     (tmp_path / "none.smi").write_text("xx\nyy\n")
     (tmp_path / "empty.smi").write_text("")
-    (tmp_path / "failing_scores.py").write_text(MODULE)
+    (tmp_path / "bad_scores.py").write_text(MODULE)
 
 
 def rows_of(path):
@@ -164,7 +164,7 @@ def test_the_same_command_goes_on_where_it_was_interrupted(call, files, tmp_path
 
 @pytest.mark.parametrize(
     ("objective", "reason"),
-    [("failing_scores:raises", "ValueError: no value for CCO"), ("failing_scores:nothing", "NaN")],
+    [("bad_scores:raises", "ValueError: no value for CCO"), ("bad_scores:nothing", "NaN")],
 )
 def test_calls_that_fail_are_counted_logged_and_shown(
     call, files, tmp_path, monkeypatch, objective, reason
@@ -189,7 +189,7 @@ def test_a_call_that_hangs_is_ended_and_the_search_goes_on(call, files, tmp_path
         "--start",
         "one.smi",
         "--objective",
-        "failing_scores:hangs",
+        "bad_scores:hangs",
     )
     limit = ("--time-limit", "0.2", "--similarity", "0", "--budget", "3", "--out", "r", "--json")
     code, out, _ = call(*arguments, *limit)
