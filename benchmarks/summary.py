@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import mean, median
 
 from summary_analysis import analysis, control
-from summary_molecules import generation, goal_directed
+from summary_molecules import constrained, generation, goal_directed, prediction
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parents[1] / "README.md"
@@ -400,7 +400,9 @@ def section() -> str:
         *analysis(),
         *control(),
         *generation(),
+        *prediction(),
         *goal_directed(),
+        *constrained(),
     ]
     return "\n".join([BEGIN, *(f"- {line}" for line in lines), END])
 

@@ -83,3 +83,43 @@ def _areas(path: Path, budget: int) -> list[str]:
         f"mol-ga's is {theirs / number:.3f}, {ours / theirs:.2f} times "
         f"(`goal_directed.py`{published})."
     ]
+
+
+def prediction() -> list[str]:
+    """Return what the prediction of properties reaches beside its best baseline."""
+    path = RESULTS / "moleculenet.json"
+    found = json.loads(path.read_text()) if path.exists() else {}
+    return [f"Properties, {line} (`moleculenet.py`)." for line in found.get("summary", [])]
+
+
+def constrained() -> list[str]:
+    """Return the gains of constrained optimisation beside two peers' published ones."""
+    path = RESULTS / "constrained.json"
+    found = json.loads(path.read_text()) if path.exists() else {}
+    bounds = ("0", "0.2", "0.4", "0.6")
+    tables: dict[str, list[dict[str, float]]] = {}
+    for name, figures in found.items():
+        table, _, bound = name.partition(", similarity ")
+        if bound in bounds:
+            tables.setdefault(table, []).append(figures)
+    peers = {
+        name: _slashed([figures[bound][0] for bound in sorted(figures, key=float)])
+        for name, figures in found.get("published", {}).items()
+    }
+    lines = []
+    for table, rows in tables.items():
+        gains = _slashed([one["mean_gain"] for one in rows])
+        leads = min(one["leads"] for one in rows)
+        improved = min(one["success_percent"] for one in rows)
+        calls = max(one["calls_a_lead"] for one in rows)
+        lines.append(
+            f"Penalised logP (normalised) of {leads:g} of the 800 leads, at most {table}: mean "
+            f"gain {gains} at similarity {' / '.join(bounds)}, at least {improved:.0f} % of them "
+            f"improved, at most {calls:.0f} calls a lead; published: MoFlow {peers['MoFlow']}, GraphAF "
+            f"{peers['GraphAF']} (`constrained.py`)."
+        )
+    return lines
+
+
+def _slashed(values: list[float]) -> str:
+    return " / ".join(f"{value:.1f}" for value in values)
