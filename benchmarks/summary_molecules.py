@@ -115,8 +115,8 @@ def constrained() -> list[str]:
         lines.append(
             f"Penalised logP (normalised) of {leads:g} of the 800 leads, at most {table}: mean "
             f"gain {gains} at similarity {' / '.join(bounds)}, at least {improved:.0f} % of them "
-            f"improved, at most {calls:.0f} calls a lead; published: MoFlow {peers['MoFlow']}, GraphAF "
-            f"{peers['GraphAF']} (`constrained.py`)."
+            f"improved, at most {calls:.0f} calls a lead; published: MoFlow {peers['MoFlow']}, "
+            f"GraphAF {peers['GraphAF']} (`constrained.py`)."
         )
     return lines
 
