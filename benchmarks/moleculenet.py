@@ -22,6 +22,7 @@ import json
 import platform
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rdkit
@@ -125,7 +126,7 @@ def entry(
     }
 
 
-def summarised(entries: dict[str, dict[str, object]]) -> list[str]:
+def summarised(entries: dict[str, dict[str, Any]]) -> list[str]:
     """Return one line a set and split: means over seeds, and the gain over the best baseline."""
     lines = []
     for name in SETS:
@@ -134,15 +135,14 @@ def summarised(entries: dict[str, dict[str, object]]) -> list[str]:
             if not found:
                 continue
             key = "roc_auc" if name == "bbbp" else "rmse"
-            own = np.array([one["model"][key] for one in found])  # type: ignore[index]
+            own = np.array([one["model"][key] for one in found])
             beside = {
-                one: float(np.mean([f["members"][one][key] for f in found]))  # type: ignore[index]
-                for one in BASELINES
+                one: float(np.mean([f["members"][one][key] for f in found])) for one in BASELINES
             }
             pick = max if key == "roc_auc" else min
             best = pick(beside, key=lambda one, beside=beside: beside[one])
-            cover = np.mean([one["coverage_90"] for one in found])  # type: ignore[misc]
-            seconds = np.mean([one["cpu_seconds"] for one in found])  # type: ignore[misc]
+            cover = np.mean([one["coverage_90"] for one in found])
+            seconds = np.mean([one["cpu_seconds"] for one in found])
             lines.append(
                 f"{name} {split} ({len(found)} seeds): {key} {own.mean():.3f} +- {own.std():.3f}; "
                 f"best baseline {best} {beside[best]:.3f} "

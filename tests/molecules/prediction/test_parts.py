@@ -210,3 +210,13 @@ def test_splits_by_columns():
         split_molecules("time", made)
     with pytest.raises(InputError, match="random, scaffold"):
         split_molecules("magic", made)
+
+
+def test_a_scaffold_split_takes_equal_groups_from_the_end_of_the_table():
+    """Six benzenes train; of four rings seen once, the later ones come first: 8, 9 then 7, 6."""
+    benzenes = ["c1ccccc1" + "C" * k for k in range(6)]
+    rings = ["C1CC1", "C1CCC1", "C1CCCC1", "C1CCCCC1"]
+    found = split_molecules("scaffold", [parse_smiles(text) for text in benzenes + rings])
+    assert found.training.tolist() == [0, 1, 2, 3, 4, 5, 8, 9]
+    assert found.validation.tolist() == [7]
+    assert found.test.tolist() == [6]

@@ -1,8 +1,9 @@
 """How molecules are divided into training, validation and test.
 
 random     shuffled
-scaffold   by Murcko scaffold, the largest groups to training, the smallest to test
-(Bemis, Murcko, J. Med. Chem. 39, 1996; Ramsundar et al., Wu et al. 2018)
+scaffold   by Murcko scaffold, the largest groups to training, the smallest to test; of groups of
+one size, those that begin later in the table come first, as published comparisons have it
+(Bemis, Murcko, J. Med. Chem. 39, 1996; Wu et al., MoleculeNet, Chemical Science 9, 2018)
 cluster    by similarity: Butina's clusters at distance 0.6 of circular fragments
 (Butina, J. Chem. Inf. Comput. Sci. 39, 1999), placed like scaffolds
 time       by a column, the latest to test
@@ -56,7 +57,7 @@ def split_molecules(
     Args:
         kind: how, see the head of this module.
         molecules: M molecules.
-        seed: of the random split and of the order of equal groups.
+        seed: of the random split; scaffolds and clusters have one order only.
         column: text of each molecule's cell, for ``time`` (numbers, or dates that sort as text,
             such as 2021-03-04) and ``column``.
 
@@ -68,7 +69,7 @@ def split_molecules(
         return _cut(np.random.default_rng(seed).permutation(count))
     if kind in ("scaffold", "cluster"):
         groups = groups_of(kind, molecules)
-        return _placed(groups, count, seed)
+        return _placed(groups, count)
     if kind not in get_args(SplitKind):
         raise InputError(f"--split {kind}: {', '.join(get_args(SplitKind))} are known")
     if column is None:
@@ -121,24 +122,21 @@ def _clusters(molecules: Sequence[Chem.Mol]) -> np.ndarray:
     return np.unique(group, return_inverse=True)[1]
 
 
-def _placed(groups: np.ndarray, count: int, seed: int) -> Splitting:
+def _placed(groups: np.ndarray, count: int) -> Splitting:
     """Place whole groups, the largest first: training until it is full, then validation, test."""
     sizes = np.bincount(groups)
-    chance = np.random.default_rng(seed).permutation(len(sizes))
-    order = np.lexsort((chance, -sizes))
+    begins = np.unique(groups, return_index=True)[1]
     parts: list[list[np.ndarray]] = [[], [], []]
-    held = [0, 0]
-    limits = [_SHARES[0] * count, _SHARES[1] * count]
-    for group in order:
+    trained = seen = 0  # molecules in training, and in training or validation
+    for group in np.lexsort((-begins, -sizes)):
         rows = np.flatnonzero(groups == group)
-        if held[0] + len(rows) <= limits[0]:
+        if trained + len(rows) <= _SHARES[0] * count:
             place = 0
-        elif held[1] + len(rows) <= limits[1]:
-            place = 1
+            trained += len(rows)
         else:
-            place = 2
+            place = 1 if seen + len(rows) <= sum(_SHARES) * count else 2
         if place < 2:
-            held[place] += len(rows)
+            seen += len(rows)
         parts[place].append(rows)
     none = np.empty(0, dtype=np.int64)
     return Splitting(*(np.sort(np.concatenate(part)) if part else none for part in parts))
