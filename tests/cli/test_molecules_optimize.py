@@ -55,7 +55,7 @@ def test_each_lead_is_improved_within_its_neighbourhood(call, files, tmp_path):
     assert found["calls_a_lead"] == 30
     assert found["leads"] == 3
     assert found["lines_set_aside"] == 2
-    assert found["improved"] == 1.0
+    assert found["improved_share"] == 1.0
     assert found["mean_gain"] > 0.5
     assert "not normalised" in found["definition"]
     assert len(found["top_10"]) == 10

@@ -81,9 +81,9 @@ def optimize(
     from graphtide.molecules.files import read_molecules
     from graphtide.molecules.objectives import Filters
     from graphtide.molecules.optimization.choosing import MethodChoice
+    from graphtide.molecules.optimization.starts import read_leads
     from graphtide.molecules.optimization.workflow import (
         OptimizationPlan,
-        read_leads,
         read_objective,
         run_plan,
     )

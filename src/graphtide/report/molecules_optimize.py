@@ -49,8 +49,8 @@ def _lead(metrics: dict[str, object]) -> str:
         f"{number(metrics['leads'])} starts: the best went from {number(metrics['start_best'])} to "
         f"{number(metrics['best'])}."
     )
-    if metrics.get("improved") is not None:
-        share = metrics["improved"]
+    if metrics.get("improved_share") is not None:
+        share = metrics["improved_share"]
         assert isinstance(share, int | float)  # the run's own metrics
         text += (
             f" {100 * share:.3g} % of the starts were improved, by "

@@ -1,11 +1,8 @@
 """What a method was told so far, and a surrogate that guesses the values of molecules from it.
 
-With several objectives a method climbs, each time it is asked, in a direction of its own:
-
-    fitness(m) = min_k w_k f_k(m)  +  0.05 sum_k w_k f_k(m),     w uniform on the simplex,
-
-f_k scaled to 0 ... 1 over what was told, so that the whole Pareto front is approached (Knowles,
-ParEGO, IEEE Transactions on Evolutionary Computation 10 (2006) 50).
+With several objectives a method climbs, each time it is asked, in a direction of its own
+(:func:`graphtide.molecules.optimization.ranking.scalarised`), so that the whole Pareto front is
+approached.
 
 The surrogate is ridge regression on counts of circular fragments (Morgan, radius 2), which are
 nearly what additive properties are made of:  f(m) = b + x(m) . w, fitted in its dual form.
@@ -22,6 +19,7 @@ from rdkit.Chem import rdFingerprintGenerator
 
 from graphtide.molecules.chemistry import parse_smiles
 from graphtide.molecules.objectives import Filters
+from graphtide.molecules.optimization.ranking import scalarised
 
 __all__ = [
     "Candidate",
@@ -96,13 +94,7 @@ class Told:
 
     def fitness(self, random: np.random.Generator) -> np.ndarray:
         """Return one number for each, (n,): the value, or one direction among several."""
-        table = np.array(self.values)
-        if table.shape[1] == 1:
-            return table[:, 0]
-        low, high = table.min(axis=0), table.max(axis=0)
-        scaled = (table - low) / np.where(high > low, high - low, 1.0)
-        weighted = scaled * random.dirichlet(np.ones(table.shape[1]))
-        return weighted.min(axis=1) + 0.05 * weighted.sum(axis=1)
+        return scalarised(np.array(self.values), random)
 
     def best(self, number: int, random: np.random.Generator) -> list[int]:
         """Return the places of the fittest, the best first; of equals the earlier."""

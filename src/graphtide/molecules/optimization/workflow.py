@@ -1,4 +1,4 @@
-"""The work of ``molecules optimize``: leads read and checked, the search, what is kept of it."""
+"""The work of ``molecules optimize``: the search, and what is kept of it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas
-from rdkit.Chem import QED
 
-from graphtide.errors import InputError
 from graphtide.files import write_text
-from graphtide.molecules.accessibility import synthetic_accessibility
-from graphtide.molecules.chemistry import canonical_smiles, parse_smiles
-from graphtide.molecules.files import MoleculeLines
 from graphtide.molecules.objectives import (
     Filters,
     FunctionObjective,
@@ -33,33 +28,14 @@ from graphtide.molecules.optimization.leads import (
     search,
 )
 from graphtide.molecules.optimization.oracle import Evaluation, Oracle
-from graphtide.molecules.optimization.told import fragment_counts, tanimoto
+from graphtide.molecules.optimization.outcome import best_table, described, nearest_starts, top_of
+from graphtide.molecules.optimization.starts import Leads
 from graphtide.run import Run
 
-__all__ = ["Leads", "OptimizationPlan", "definition_of", "read_leads", "read_objective", "run_plan"]
+__all__ = ["OptimizationPlan", "definition_of", "read_objective", "run_plan"]
 
 _HANGS = 60.0
 """Seconds a molecule may take a function of the user's own, where no limit is given."""
-_TOP = 10
-_COLUMNS = (
-    *("line", "start", "start_value", "best", "best_value", "gain", "similarity"),
-    *("start_accessibility", "start_qed", "best_accessibility", "best_qed"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Leads:
-    """Molecules to begin from.
-
-    Args:
-        smiles: canonical, each once.
-        lines: the line of the file on which each stands.
-        notices: lines that were not taken: number, text, reason.
-    """
-
-    smiles: tuple[str, ...]
-    lines: tuple[int, ...]
-    notices: tuple[tuple[int, str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,46 +83,6 @@ def read_objective(texts: Sequence[str]) -> Objective:
     """
     parts = [parse_objective(text) for text in texts]
     return parts[0] if len(parts) == 1 else Pareto(tuple(parts))
-
-
-def read_leads(lines: MoleculeLines, filters: Filters) -> Leads:
-    """Return the molecules of a file, which must keep to the filters.
-
-    Raises:
-        InputError: none can be read, or one breaks a constraint.
-    """
-    places: dict[str, int] = {}
-    notices = []
-    for line, text in zip(lines.lines, lines.smiles, strict=True):
-        try:
-            smiles = canonical_smiles(text)
-        except InputError as error:
-            notices.append((line, text, str(error)))
-            continue
-        if "." in smiles:
-            notices.append((line, text, "it is in several pieces"))
-        elif smiles in places:
-            notices.append((line, text, f"the molecule of line {places[smiles]} again"))
-        else:
-            places[smiles] = line
-    if not places:
-        line, _, reason = notices[0] if notices else (1, "", "it holds no molecule")
-        raise InputError(
-            f"{lines.source}: none of its {len(lines)} molecules can be a start; line {line}: "
-            f"{reason}"
-        )
-    broken = [
-        (line, text, reason)
-        for text, line in places.items()
-        if (reason := filters.for_start(text).accepts(text)) is not None
-    ]
-    if broken:
-        line, text, reason = broken[0]
-        more = f"; so do {len(broken) - 1} other starts" if len(broken) > 1 else ""
-        raise InputError(
-            f"{lines.source}, line {line}: the start {text} breaks a constraint: {reason}{more}"
-        )
-    return Leads(tuple(places), tuple(places.values()), tuple(notices))
 
 
 def definition_of(objective: Objective) -> str:
@@ -202,11 +138,11 @@ def run_plan(
             if history.evaluations
         ]
     else:
-        pairs = _nearest_starts(leads, starts, evaluations)
-    best = _best_table(plan, leads, pairs)
+        pairs = nearest_starts(leads, starts, evaluations)
+    best = best_table(plan.names, leads, pairs)
     run.write_table("best", best)
-    top = _top(evaluations)
-    run.write_table("top", _described([one.smiles for one in top], plan, top))
+    top = top_of(evaluations)
+    run.write_table("top", described(top, plan.names))
     failures = Counter(one.reason for one in evaluations if one.reason)
     if failures:
         run.write_table(
@@ -265,78 +201,6 @@ def _improve_together(
         return oracle.evaluations
 
 
-def _nearest_starts(
-    leads: Leads, starts: Mapping[str, Evaluation], evaluations: Sequence[Evaluation]
-) -> list[tuple[int, Evaluation, Evaluation | None]]:
-    """Return each of the best molecules with the start that it resembles most."""
-    places = {text: place for place, text in enumerate(leads.smiles) if text in starts}
-    counts = {text: fragment_counts(text) for text in places}
-    pairs: list[tuple[int, Evaluation, Evaluation | None]] = []
-    for one in _top([one for one in evaluations if one.smiles not in starts]):
-        own = fragment_counts(one.smiles)
-        nearest = max(counts, key=lambda text: tanimoto(counts[text], own))
-        pairs.append((places[nearest], starts[nearest], one))
-    return pairs
-
-
-def _top(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
-    """Return the ten best distinct molecules, the best first."""
-    known: dict[str, Evaluation] = {}
-    for one in evaluations:
-        if one.value == one.value:
-            known.setdefault(one.smiles, one)
-    return sorted(known.values(), key=lambda one: -one.value)[:_TOP]
-
-
-def _best_table(
-    plan: OptimizationPlan,
-    leads: Leads,
-    pairs: Sequence[tuple[int, Evaluation, Evaluation | None]],
-) -> pandas.DataFrame:
-    rows = []
-    for place, start, best in pairs:
-        row: dict[str, object] = {
-            "line": leads.lines[place],
-            "start": start.smiles,
-            "start_value": start.value,
-            "best": best.smiles if best is not None else "",
-            "best_value": best.value if best is not None else np.nan,
-        }
-        row["gain"] = np.nan if best is None else best.value - start.value
-        row["similarity"] = (
-            np.nan
-            if best is None
-            else tanimoto(fragment_counts(start.smiles), fragment_counts(best.smiles))
-        )
-        for when, one in (("start", start), ("best", best)):
-            molecule = None if one is None else parse_smiles(one.smiles)
-            nothing = molecule is None
-            row[f"{when}_accessibility"] = np.nan if nothing else synthetic_accessibility(molecule)
-            row[f"{when}_qed"] = np.nan if nothing else QED.qed(molecule)
-        if isinstance(plan.objective, Pareto):
-            for k, name in enumerate(plan.names):
-                row[f"start {name}"] = start.values[k]
-                row[f"best {name}"] = np.nan if best is None else best.values[k]
-        rows.append(row)
-    return pandas.DataFrame(rows, columns=None if rows else list(_COLUMNS))
-
-
-def _described(
-    smiles: Sequence[str], plan: OptimizationPlan, evaluations: Sequence[Evaluation]
-) -> pandas.DataFrame:
-    molecules = [parse_smiles(text) for text in smiles]
-    values = {name: [one.values[k] for one in evaluations] for k, name in enumerate(plan.names)}
-    return pandas.DataFrame(
-        {
-            "smiles": list(smiles),
-            **values,
-            "qed": [QED.qed(molecule) for molecule in molecules],
-            "accessibility": [synthetic_accessibility(molecule) for molecule in molecules],
-            "atoms": [molecule.GetNumAtoms() for molecule in molecules],
-        }
-    ).loc[:, lambda frame: ~frame.columns.duplicated()]
-
-
 def _metrics(
     plan: OptimizationPlan,
     leads: Leads,
@@ -366,7 +230,7 @@ def _metrics(
     if plan.each:
         metrics |= {
             "calls_a_lead": plan.budget // len(leads.smiles),
-            "improved": float(np.sum(known > 0) / len(leads.smiles)),
+            "improved_share": float(np.sum(known > 0) / len(leads.smiles)),
             "mean_gain": float(known.mean()) if len(known) else None,
             "mean_similarity": float(np.nanmean(best["similarity"].to_numpy(dtype=float)))
             if len(known)

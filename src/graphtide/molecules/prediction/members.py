@@ -7,7 +7,7 @@ that is fine-tuned on all targets at once. What is held out in a fold plays no p
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -155,15 +155,7 @@ def fit_members(
             inputs.take(rows),
             values[rows],
             classes,
-            TuningPlan(
-                plan.epochs,
-                plan.batch,
-                plan.head_rate,
-                plan.encoder_rate,
-                plan.dropout,
-                plan.weight_decay,
-                seed + int(fold),
-            ),
+            replace(plan, seed=seed + int(fold)),
             checkpoint=None if checkpoints is None else checkpoints / f"network_{fold}.safetensors",
             progress=lambda s, text, fold=fold: tell(
                 0.2 + 0.75 * (fold + s) / len(numbers), f"network {fold + 1}: {text}"
