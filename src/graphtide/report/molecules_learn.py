@@ -214,7 +214,7 @@ def _calibration_section(
         axis.plot(own["level"], own["coverage"], marks[k % 4], color=MODEL, ms=4, label=str(name))
     axis.set_xlabel("level promised")
     axis.set_ylabel("share of test molecules covered")
-    axis.legend(loc="upper left")
+    axis.legend(loc="lower right")
     words = [
         f"{name} {_percent(one['coverage'])} at {_percent(one['level'])}"
         for name, one in figures.items()
