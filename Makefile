@@ -12,7 +12,7 @@ demo: $(VENV)/.installed
 	$(RUN) graphtide demo --out $(OUT)
 
 test: lint
-	OMP_NUM_THREADS=1 $(RUN) pytest $(PYTEST)
+	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist loadfile $(PYTEST)
 
 test-slow: $(VENV)/.installed
 	$(RUN) pytest -m "slow or browser" $(PYTEST)
