@@ -175,21 +175,27 @@ def main() -> None:
                     continue
                 epochs = SETS[name][1] if options.epochs is None else options.epochs
                 entries[key] = entry(table, inputs, split, seed, epochs)
-                content = {
-                    "graphtide": graphtide.__version__,
-                    "versions": {
-                        "python": platform.python_version(),
-                        "torch": torch.__version__,
-                        "rdkit": rdkit.__version__,
-                        "scikit-learn": sklearn.__version__,
-                    },
-                    "threads": 1,
-                    "entries": entries,
-                    "summary": summarised(entries),
-                }
-                write_text(options.out, json.dumps(content, indent=1) + "\n")
+                keep(options.out, entries)
                 print(key, json.dumps(entries[key]["model"]), flush=True)
+    keep(options.out, entries)  # entries may have come from another machine's file
     print("\n".join(summarised(entries)))
+
+
+def keep(out: Path, entries: dict[str, Any]) -> None:
+    """Write the entries with their summary."""
+    content = {
+        "graphtide": graphtide.__version__,
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "rdkit": rdkit.__version__,
+            "scikit-learn": sklearn.__version__,
+        },
+        "threads": 1,
+        "entries": entries,
+        "summary": summarised(entries),
+    }
+    write_text(out, json.dumps(content, indent=1) + "\n")
 
 
 def _bound(values: np.ndarray, is_class: bool) -> np.ndarray:
