@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from rdkit import Chem, DataStructs
+from rdkit import DataStructs
 from rdkit.Chem import rdFingerprintGenerator
 
 from graphtide.data import qm9_sample, zinc250k_sample
@@ -18,21 +18,20 @@ from graphtide.molecules.flow import Flow, fit_flow
 from graphtide.molecules.flow_matching import FlowMatching, Sampling, fit_flow_matching
 from graphtide.molecules.objectives import Filters, parse_objective
 from graphtide.molecules.optimization import Method, Oracle, optimize
-from graphtide.molecules.optimization.anatomy import Anatomy, Fragments
 from graphtide.molecules.optimization.auto import Auto
 from graphtide.molecules.optimization.guided import GuidedFlowMatching
 from graphtide.molecules.optimization.latent import LatentClimb, LatentSteps
 from graphtide.molecules.optimization.local import LocalClimb
-from graphtide.molecules.optimization.moves import MOVES, Editor
-from graphtide.molecules.optimization.told import Surrogate, Told, fragment_counts, tanimoto
+from graphtide.molecules.optimization.materials import Materials, materials_of
+from graphtide.molecules.optimization.told import RidgeSurrogate, Told, fragment_counts, tanimoto
 
 ZINC = tuple(zinc250k_sample()["smiles"][:150])
 QM9 = tuple(qm9_sample()["smiles"][:300])
 
 
 @pytest.fixture(scope="module")
-def fragments() -> Fragments:
-    return Fragments.of(ZINC)
+def materials() -> Materials:
+    return materials_of(ZINC)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +57,7 @@ def test_the_surrogate_is_ridge_regression_drawn_to_its_prior() -> None:
     counts = np.array([fragment_counts(text) for text in ZINC[:60]])
     values = parse_objective("qed")(ZINC[:60])
     prior = np.random.default_rng(0).normal(size=2048).astype(np.float32) / 50
-    surrogate = Surrogate(prior)
+    surrogate = RidgeSurrogate(prior)
     for first in range(0, 60, 7):  # added in parts, which must not matter
         surrogate.add(list(counts[first : first + 7]))
         surrogate.fit(values[: first + 7])
@@ -89,63 +88,20 @@ def test_values_that_are_missing_are_seen_but_not_climbed() -> None:
     assert told.seen == {"C", "CC"}
 
 
-@pytest.mark.parametrize("move", MOVES)
-def test_every_move_makes_molecules_that_rdkit_writes_and_reads(
-    move: str, fragments: Fragments
-) -> None:
-    editor, random = Editor(fragments, most_atoms=38, twice=0.0), np.random.default_rng(0)
-    made = [
-        molecule
-        for text in ZINC[:60]
-        if (molecule := editor.propose(Anatomy.of(parse_smiles(text)), random, move)) is not None
-    ]
-    assert len(made) > 10
-    for molecule in made:
-        text = Chem.MolToSmiles(molecule)
-        assert canonical_smiles(text) == text
-        assert "." not in text
-        assert "*" not in text
-        assert molecule.GetNumAtoms() <= 38
-        assert sum(atom.GetNumRadicalElectrons() for atom in molecule.GetAtoms()) == 0
-
-
-def test_the_sides_of_a_hinge_part_the_molecule() -> None:
-    anatomy = Anatomy.of(parse_smiles("CCc1ccccc1"))
-    sides = {frozenset(anatomy.sides(bond)[2]) for bond in anatomy.hinges}
-    assert sides == {frozenset({0}), frozenset({0, 1})}
-
-
-def test_fragments_are_what_hangs_on_the_molecules() -> None:
-    found = Fragments.of(["CCc1ccccc1", "not a molecule"])
-    assert set(found.smiles) == {"*C", "*CC"}
-    assert found.chances.sum() == pytest.approx(1.0)
-    with pytest.raises(InputError, match="no bond"):
-        Fragments.of(["C"])
-
-
-def test_fragments_that_a_model_values_are_drawn_more_often(fragments: Fragments) -> None:
-    weights = fragment_counts("CCl") - fragment_counts("CC")
-    favoured = fragments.favoured(weights.clip(min=0))
-    place = fragments.smiles.index("*Cl")
-    assert favoured.chances[place] > 2 * fragments.chances[place]
-    assert favoured.chances.sum() == pytest.approx(1.0)
-    assert fragments.favoured(np.zeros(2048)) is fragments
-
-
 def _methods(
     start: Sequence[str],
     filters: Filters,
-    parts: tuple[Fragments, Flow, FlowMatching],
+    parts: tuple[Materials, Flow, FlowMatching],
     seed: int = 0,
 ) -> list[Method]:
-    fragments, flow, matching = parts
-    local = LocalClimb(start, fragments, filters=filters, seed=seed)
+    materials, flow, matching = parts
+    local = LocalClimb(start, materials=materials, filters=filters, seed=seed)
     latent = LatentClimb(start, flow, filters=filters, seed=seed)
     guided = GuidedFlowMatching(
         start, matching, filters=filters, seed=seed, screened=2, sampling=Sampling(steps=5)
     )
     arms = [
-        LocalClimb(start, fragments, filters=filters, seed=seed),
+        LocalClimb(start, materials=materials, filters=filters, seed=seed),
         LatentClimb(start, flow, filters=filters, seed=seed),
     ]
     return [local, latent, guided, Auto(arms, seed=seed)]
@@ -153,11 +109,11 @@ def _methods(
 
 @pytest.mark.parametrize("kind", [0, 1, 2, 3], ids=["local", "latent", "guided", "auto"])
 def test_proposals_are_valid_and_near_the_lead_and_repeat_with_the_seed(
-    kind: int, fragments: Fragments, flow: Flow, matching: FlowMatching
+    kind: int, materials: Materials, flow: Flow, matching: FlowMatching
 ) -> None:
     lead = "CCC1CC1CO"
     filters = Filters(most_atoms=9, similarity=0.25).for_start(lead)
-    parts = fragments, flow, matching
+    parts = materials, flow, matching
     histories = []
     for _ in range(2):
         method = _methods([lead], filters, parts)[kind]
@@ -175,10 +131,10 @@ def test_proposals_are_valid_and_near_the_lead_and_repeat_with_the_seed(
 
 @pytest.mark.parametrize("kind", [0, 1, 2], ids=["local", "latent", "guided"])
 def test_climbing_beats_the_best_start(
-    kind: int, fragments: Fragments, flow: Flow, matching: FlowMatching
+    kind: int, materials: Materials, flow: Flow, matching: FlowMatching
 ) -> None:
     start = list(dict.fromkeys(canonical_smiles(text) for text in QM9[:10]))
-    method = _methods(start, Filters(most_atoms=9), (fragments, flow, matching))[kind]
+    method = _methods(start, Filters(most_atoms=9), (materials, flow, matching))[kind]
     oracle = Oracle(parse_objective("qed"), 60)
     optimize(method, oracle)
     values = [value for _, value in oracle.history]
@@ -230,8 +186,8 @@ def test_the_bandit_gives_its_calls_to_the_method_that_brings_the_best() -> None
     assert auto.calls[1] > 2 * auto.calls[0] > 0
 
 
-def test_a_search_without_methods_or_screening_is_refused(fragments: Fragments) -> None:
+def test_a_search_without_methods_or_screening_is_refused() -> None:
     with pytest.raises(InputError, match="without a method"):
         Auto([])
     with pytest.raises(InputError, match="screened"):
-        LocalClimb(["C"], fragments, screened=0)
+        LocalClimb(["C"], screened=0)

@@ -12,6 +12,7 @@ depth-first traversal, so that equal molecules have equal graphs.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -195,12 +196,7 @@ def to_molecule(types: Sequence[AtomType], bonds: np.ndarray) -> Chem.Mol:
                 f"node {node}: {kind} has bonds of {kind.valence - left[node]} in all; its valence "
                 f"is {kind.valence}"
             )
-        atom = Chem.Atom(kind.element)
-        atom.SetFormalCharge(kind.charge)
-        atom.SetIsotope(kind.isotope)
-        atom.SetNumExplicitHs(left[node])
-        atom.SetNoImplicit(True)
-        molecule.AddAtom(atom)
+        molecule.AddAtom(_atom(kind, left[node]))
     for one, other, order in bonds.tolist():
         molecule.AddBond(one, other, _BOND_TYPES[order])
     try:
@@ -218,6 +214,17 @@ def to_smiles(types: Sequence[AtomType], bonds: np.ndarray) -> str:
         InputError: as :func:`to_molecule`.
     """
     return Chem.MolToSmiles(to_molecule(types, bonds))
+
+
+@functools.lru_cache(maxsize=1024)
+def _atom(kind: AtomType, hydrogens: int) -> Chem.Atom:
+    """Return an atom to be copied into molecules."""
+    atom = Chem.Atom(kind.element)
+    atom.SetFormalCharge(kind.charge)
+    atom.SetIsotope(kind.isotope)
+    atom.SetNumExplicitHs(hydrogens)
+    atom.SetNoImplicit(True)
+    return atom
 
 
 def _short(text: str, most: int = 60) -> str:

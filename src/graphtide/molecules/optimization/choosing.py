@@ -12,22 +12,19 @@ from graphtide.molecules.flow import Flow
 from graphtide.molecules.flow_matching import FlowMatching
 from graphtide.molecules.generator import Generator, load_generator
 from graphtide.molecules.objectives import Filters
-from graphtide.molecules.optimization.anatomy import Fragments
 from graphtide.molecules.optimization.auto import Auto
 from graphtide.molecules.optimization.genetic import GraphGenetic, Proposer
 from graphtide.molecules.optimization.guided import GuidedFlowMatching, Redraws
 from graphtide.molecules.optimization.latent import LatentClimb, LatentSteps
 from graphtide.molecules.optimization.local import LocalClimb
 from graphtide.molecules.optimization.method import Method
-from graphtide.molecules.optimization.told import Surrogate
+from graphtide.molecules.optimization.told import RidgeSurrogate
 from graphtide.run import Run
 
-__all__ = ["METHODS", "MethodChoice", "common_fragments"]
+__all__ = ["METHODS", "MethodChoice"]
 
 METHODS = ("auto", "local", "genetic", "latent", "guided")
 """Names of the methods."""
-_SOURCE = 500
-"""Molecules of the embedded sample that fragments are taken from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +71,7 @@ class MethodChoice:
         *,
         filters: Filters,
         seed: int = 0,
-        surrogate: Surrogate | None = None,
+        surrogate: RidgeSurrogate | None = None,
     ) -> Method:
         """Make the method.
 
@@ -90,12 +87,9 @@ class MethodChoice:
         Raises:
             InputError: as of the methods.
         """
-        fragments = common_fragments()
         made: list[Method] = []
         if self.name in ("auto", "local"):
-            made.append(
-                LocalClimb(start, fragments, filters=filters, seed=seed, surrogate=surrogate)
-            )
+            made.append(LocalClimb(start, filters=filters, seed=seed, surrogate=surrogate))
         if self.name == "genetic" or (self.name == "auto" and len(start) > 1):
             proposer = self._proposer(filters) if self.name == "genetic" else None
             made.append(GraphGenetic(start, filters=filters, seed=seed, proposer=proposer))
@@ -126,14 +120,6 @@ class MethodChoice:
             return None
         mean, spread = model.scaling[model.names.index(self.condition)].tolist()
         return {self.condition: mean + 2 * spread}
-
-
-@functools.cache
-def common_fragments() -> Fragments:
-    """Return the substituents of molecules of the embedded sample of ZINC250k."""
-    from graphtide.data import zinc250k_sample
-
-    return Fragments.of(zinc250k_sample()["smiles"][:_SOURCE])
 
 
 @functools.lru_cache(maxsize=4)

@@ -1,69 +1,25 @@
 """Mutations of a molecular graph: each takes a graph and gives an edited copy, or None.
 
 Atoms are inserted, appended, deleted and changed, bonds made double or single, rings closed and
-opened, substituents moved, dropped, and put on or exchanged from a library of fragments. All keep
-within the valences of the types of atoms. The idea of such a set: Jensen, Chemical Science 10
-(2019).
+opened, substituents moved, copied, dropped, and put on or exchanged from a library of fragments.
+All keep within the valences of the types of atoms. A copy of a substituent brings few new
+neighbourhoods of atoms, so that a molecule grows and stays similar to what it was. The idea of such
+a set: Jensen, Chemical Science 10 (2019) 3567.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
-from graphtide.molecules.chemistry import AtomType
 from graphtide.molecules.optimization.graphs import EditableGraph
+from graphtide.molecules.optimization.materials import Materials, draw_place
 
-__all__ = ["EDITS", "Fragment", "Materials", "mutated"]
+__all__ = ["EDITS", "mutated"]
 
 _RING_SIZES = {3: 0.03, 4: 0.03, 5: 0.4, 6: 0.5, 7: 0.04}
-
-
-@dataclass(frozen=True, slots=True)
-class Fragment:
-    """A piece that hangs on one single bond.
-
-    Args:
-        graph: its atoms, with a hydrogen where the bond was.
-        place: the atom that the bond was at.
-    """
-
-    graph: EditableGraph
-    place: int
-
-
-@dataclass(frozen=True, slots=True)
-class Materials:
-    """What edits may use.
-
-    Args:
-        types: types of atoms.
-        shares: how often to take each of them, (types,), sum 1.
-        fragments: pieces to put on.
-        fragment_shares: how often to take each of them, sum 1.
-    """
-
-    types: tuple[AtomType, ...]
-    shares: np.ndarray
-    fragments: tuple[Fragment, ...]
-    fragment_shares: np.ndarray
-
-    def some_type(self, least: int, random: np.random.Generator) -> AtomType | None:
-        """Return a type with at least that valence."""
-        for _ in range(8):
-            kind = self.types[_index(self.shares, random)]
-            if kind.valence >= least:
-                return kind
-        return None
-
-    def some_fragment(self, random: np.random.Generator) -> Fragment | None:
-        """Return a fragment."""
-        if not self.fragments:
-            return None
-        return self.fragments[_index(self.fragment_shares, random)]
 
 
 T = TypeVar("T")
@@ -74,7 +30,7 @@ def mutated(
     graph: EditableGraph, materials: Materials, random: np.random.Generator
 ) -> EditableGraph | None:
     """Return a copy with one edit drawn from ``EDITS``, None where it cannot be done."""
-    edit = _DRAWN[_index(_SHARES, random)]
+    edit = _DRAWN[draw_place(_SHARES, random)]
     return edit(graph, materials, random)
 
 
@@ -157,10 +113,11 @@ def _close(graph: EditableGraph, _: Materials, random: np.random.Generator) -> E
     places = graph.open_atoms()
     if len(places) < 2:
         return None
-    size = list(_RING_SIZES)[_index(np.fromiter(_RING_SIZES.values(), float), random)]
+    size = list(_RING_SIZES)[draw_place(np.fromiter(_RING_SIZES.values(), float), random)]
     for _try in range(4):
         one = _one(places, random)
-        far = [other for other in places if len(graph.path(one, other)) == size]
+        apart = graph.distances(one)
+        far = [other for other in places if apart[other] == size - 1]
         if far:
             made = graph.copy()
             made.join(one, _one(far, random), 1)
@@ -179,31 +136,46 @@ def _open(graph: EditableGraph, _: Materials, random: np.random.Generator) -> Ed
 
 
 def _move(graph: EditableGraph, _: Materials, random: np.random.Generator) -> EditableGraph | None:
-    """Move the end of an acyclic bond to an atom nearby."""
-    cuts = _cuts(graph)
-    if not cuts:
+    """Move the end of a hinge to another atom, every second time to one nearby."""
+    hinges = graph.hinges()
+    if not hinges:
         return None
-    one, other = _one(cuts, random)
+    one, other = _one(hinges, random)
     if random.random() < 0.5:
         one, other = other, one
-    near = {c for b in graph.bonds[one] if b != other for c in (b, *graph.bonds[b])}
-    rest = graph.side(one, (one, other))
-    near = [atom for atom in sorted(near & rest) if atom != one and graph.hydrogens(atom) > 0]
-    if not near:
+    places = graph.side(one, (one, other)) - {one}
+    if random.random() < 0.5:
+        places &= {c for b in graph.bonds[one] if b != other for c in (b, *graph.bonds[b])}
+    free = [atom for atom in sorted(places) if graph.hydrogens(atom) > 0]
+    if not free:
         return None
     made = graph.copy()
     made.join(one, other, 0)
-    made.join(_one(near, random), other, 1)
+    made.join(_one(free, random), other, 1)
+    return made
+
+
+def _copy(graph: EditableGraph, _: Materials, random: np.random.Generator) -> EditableGraph | None:
+    """Put a copy of what hangs on a hinge, of its smaller side, elsewhere."""
+    hinges, free = graph.hinges(), graph.open_atoms()
+    if not hinges or not free:
+        return None
+    hinge = _one(hinges, random)
+    side, end = min(((graph.side(atom, hinge), atom) for atom in hinge), key=_size)
+    piece, places = graph.kept(side)
+    made = graph.copy()
+    first = made.absorb(piece)
+    made.join(_one(free, random), first + places[end], 1)
     return made
 
 
 def _drop(graph: EditableGraph, _: Materials, random: np.random.Generator) -> EditableGraph | None:
-    """Take away the smaller side of an acyclic bond."""
-    cuts = _cuts(graph)
-    if not cuts:
+    """Take away what hangs on a hinge."""
+    hinges = graph.hinges()
+    if not hinges:
         return None
-    cut = _one(cuts, random)
-    sides = [graph.side(atom, cut) for atom in cut]
+    hinge = _one(hinges, random)
+    sides = [graph.side(atom, hinge) for atom in hinge]
     return graph.kept(max(sides, key=len))[0]
 
 
@@ -222,13 +194,13 @@ def _attach(
 def _substitute(
     graph: EditableGraph, materials: Materials, random: np.random.Generator
 ) -> EditableGraph | None:
-    """Exchange one side of an acyclic bond, mostly the smaller, for a fragment."""
-    cuts, fragment = _cuts(graph), materials.some_fragment(random)
-    if not cuts or fragment is None:
+    """Exchange one side of a hinge, mostly the smaller, for a fragment."""
+    hinges, fragment = graph.hinges(), materials.some_fragment(random)
+    if not hinges or fragment is None:
         return None
-    cut = _one(cuts, random)
-    sides = [(graph.side(atom, cut), atom) for atom in cut]
-    sides.sort(key=lambda side: len(side[0]), reverse=random.random() < 0.85)
+    hinge = _one(hinges, random)
+    sides = [(graph.side(atom, hinge), atom) for atom in hinge]
+    sides.sort(key=_size, reverse=random.random() < 0.85)
     made, places = graph.kept(sides[0][0])
     first = made.absorb(fragment.graph)
     made.join(places[sides[0][1]], first + fragment.place, 1)
@@ -255,16 +227,12 @@ def _swap(graph: EditableGraph, _: Materials, random: np.random.Generator) -> Ed
     return made
 
 
-def _cuts(graph: EditableGraph) -> list[tuple[int, int]]:
-    return [(a, b) for a, b in graph.bridges() if graph.bonds[a][b] == 1]
+def _size(side: tuple[set[int], int]) -> int:
+    return len(side[0])
 
 
 def _one(choices: Sequence[T], random: np.random.Generator) -> T:
     return choices[int(random.integers(len(choices)))]
-
-
-def _index(shares: np.ndarray, random: np.random.Generator) -> int:
-    return min(int(np.searchsorted(shares.cumsum(), random.random())), len(shares) - 1)
 
 
 EDITS: dict[str, tuple[Edit, float]] = {
@@ -276,6 +244,7 @@ EDITS: dict[str, tuple[Edit, float]] = {
     "close": (_close, 0.07),
     "open": (_open, 0.04),
     "move": (_move, 0.1),
+    "copy": (_copy, 0.04),
     "drop": (_drop, 0.05),
     "attach": (_attach, 0.07),
     "substitute": (_substitute, 0.09),

@@ -22,12 +22,16 @@ from rdkit import Chem
 from graphtide.errors import InputError
 from graphtide.molecules.objectives.filters import Filters
 from graphtide.molecules.optimization.crossover import crossed
-from graphtide.molecules.optimization.edits import Materials, mutated
-from graphtide.molecules.optimization.graphs import EditableGraph
-from graphtide.molecules.optimization.materials import materials_of
+from graphtide.molecules.optimization.edits import mutated
+from graphtide.molecules.optimization.gaussian_process import (
+    Features,
+    GaussianProcessSurrogate,
+    features_of,
+)
+from graphtide.molecules.optimization.graphs import EditableGraph, editable
+from graphtide.molecules.optimization.materials import Materials, materials_of
 from graphtide.molecules.optimization.method import Method
 from graphtide.molecules.optimization.ranking import fitness, scalarised
-from graphtide.molecules.optimization.surrogate import Features, Surrogate, features_of
 
 __all__ = ["GeneticSettings", "GraphGenetic", "Proposer"]
 
@@ -131,7 +135,6 @@ class GraphGenetic(Method):
         )
         self._most = max(map(_size, self.start)) + self.settings.most_atoms
         self._values: dict[str, np.ndarray] = {}
-        self._graphs: dict[str, EditableGraph] = {}
         self._features: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def tell(self, smiles: Sequence[str], values: np.ndarray) -> None:
@@ -169,7 +172,7 @@ class GraphGenetic(Method):
         children = self._children(parents, ranked, wanted, random)
         if len(children) <= number:
             return list(children)
-        surrogate = Surrogate(learned, scalarised(values, random)[chosen], random)
+        surrogate = GaussianProcessSurrogate(learned, scalarised(values, random)[chosen], random)
         return self._screened(surrogate, children, number, exploring, random)
 
     def _children(
@@ -214,12 +217,12 @@ class GraphGenetic(Method):
         return int(random.random() * np.ceil(share * count))
 
     def _child(self, one: str, other: str, random: np.random.Generator) -> EditableGraph | None:
-        child = self._graph(one)
+        child = editable(one)
         if child is None:
             return None
         again = True
         if one != other and random.random() < self.settings.crossover:
-            mate = self._graph(other)
+            mate = editable(other)
             child = None if mate is None else crossed(child, mate, random)
             again = random.random() < self.settings.edited_again
         while child is not None and again:
@@ -239,7 +242,7 @@ class GraphGenetic(Method):
 
     def _screened(
         self,
-        surrogate: Surrogate,
+        surrogate: GaussianProcessSurrogate,
         children: dict[str, _Child],
         number: int,
         exploring: bool,
@@ -270,15 +273,6 @@ class GraphGenetic(Method):
                 self._features[text] = features_of(Chem.MolFromSmiles(text))
         rows = [self._features[text] for text in smiles]
         return Features(np.stack([b for b, _ in rows]), np.stack([d for _, d in rows]))
-
-    def _graph(self, smiles: str) -> EditableGraph | None:
-        """Return the graph of a molecule that was told, None where it has bonds of no order."""
-        if smiles not in self._graphs:
-            try:
-                self._graphs[smiles] = EditableGraph.from_smiles(smiles)
-            except InputError:
-                return None
-        return self._graphs[smiles]
 
 
 def _unlike(bits: np.ndarray, order: Sequence[int], number: int, alike: float) -> list[int]:

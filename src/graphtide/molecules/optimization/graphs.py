@@ -6,6 +6,7 @@ as its valence leaves over, so that an edit which keeps within the valences leav
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Iterable
 
@@ -15,7 +16,7 @@ from rdkit import Chem
 from graphtide.errors import InputError
 from graphtide.molecules.chemistry import AtomType, parse_smiles, to_molecule, typed_graph
 
-__all__ = ["EditableGraph"]
+__all__ = ["EditableGraph", "editable"]
 
 
 class EditableGraph:
@@ -104,6 +105,18 @@ class EditableGraph:
                     waiting.append(nearby)
         return seen
 
+    def distances(self, start: int) -> list[int]:
+        """Return how many bonds each atom is away from one; -1 where there is no path."""
+        found = [-1] * len(self)
+        found[start] = 0
+        waiting = [start]
+        for atom in waiting:
+            for nearby in self.bonds[atom]:
+                if found[nearby] < 0:
+                    found[nearby] = found[atom] + 1
+                    waiting.append(nearby)
+        return found
+
     def path(self, start: int, end: int, *cut: tuple[int, int]) -> list[int]:
         """Return the atoms of a shortest path, both ends included; [] where there is none."""
         closed = {*cut, *((b, a) for a, b in cut)}
@@ -152,6 +165,10 @@ class EditableGraph:
                             found.append((min(atom, before), max(atom, before)))
         return sorted(found)
 
+    def hinges(self) -> list[tuple[int, int]]:
+        """Return the single bonds that lie in no ring."""
+        return [(a, b) for a, b in self.bridges() if self.bonds[a][b] == 1]
+
     def is_plausible(self) -> bool:
         """Return whether no carbon has two double bonds and no ring holds a triple bond."""
         for atom, links in enumerate(self.bonds):
@@ -170,3 +187,12 @@ class EditableGraph:
             return to_molecule(self.types, bonds)
         except InputError:
             return None
+
+
+@functools.lru_cache(maxsize=4096)
+def editable(smiles: str) -> EditableGraph | None:
+    """Return the graph of a molecule, not to be changed; None where its bonds have no order."""
+    try:
+        return EditableGraph.from_smiles(smiles)
+    except InputError:
+        return None

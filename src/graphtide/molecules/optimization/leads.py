@@ -23,7 +23,7 @@ from graphtide.molecules.objectives import Filters, Objective, Pareto
 from graphtide.molecules.optimization.choosing import MethodChoice
 from graphtide.molecules.optimization.method import Method
 from graphtide.molecules.optimization.oracle import Evaluation, Oracle
-from graphtide.molecules.optimization.told import Surrogate, fragment_counts
+from graphtide.molecules.optimization.told import RidgeSurrogate, fragment_counts
 
 __all__ = ["LeadHistory", "LeadPlan", "joined_log", "optimize_leads", "search"]
 
@@ -185,7 +185,7 @@ def _prior(leads: Sequence[str], values: np.ndarray) -> np.ndarray | None:
     known = np.flatnonzero(np.isfinite(values).all(axis=1))
     if values.shape[1] > 1 or len(known) < _FEWEST:
         return None
-    surrogate = Surrogate()
+    surrogate = RidgeSurrogate()
     places: list[int] = known[-1000:].tolist()
     surrogate.add([fragment_counts(leads[place]) for place in places])
     surrogate.fit(values[known, 0])
@@ -227,7 +227,7 @@ def _improved(task: _Task, objective: Objective) -> LeadHistory:
         [task.lead],
         filters=plan.filters.for_start(task.lead),
         seed=plan.seed + task.place,
-        surrogate=None if task.weights is None else Surrogate(task.weights),
+        surrogate=None if task.weights is None else RidgeSurrogate(task.weights),
     )
     search(method, oracle)
     return LeadHistory(task.lead, tuple(oracle.evaluations))

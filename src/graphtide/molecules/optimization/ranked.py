@@ -13,7 +13,7 @@ from graphtide.molecules.objectives import Filters
 from graphtide.molecules.optimization.method import Method
 from graphtide.molecules.optimization.told import (
     Candidate,
-    Surrogate,
+    RidgeSurrogate,
     Told,
     fragment_counts,
     nearness,
@@ -51,14 +51,14 @@ class RankedMethod(Method):
         seed: int = 0,
         filters: Filters | None = None,
         screened: int = 4,
-        surrogate: Surrogate | None = None,
+        surrogate: RidgeSurrogate | None = None,
     ) -> None:
         super().__init__(start, seed=seed, filters=filters)
         if screened < 1:
             raise InputError(f"screened must be at least 1; it is {screened}")
         self.screened = screened
         self._told = Told()
-        self._surrogate = Surrogate() if surrogate is None else surrogate.as_prior()
+        self._surrogate = RidgeSurrogate() if surrogate is None else surrogate.as_prior()
         self._near = nearness(self.filters)
 
     @abstractmethod

@@ -23,7 +23,7 @@ from graphtide.molecules.optimization.ranking import scalarised
 
 __all__ = [
     "Candidate",
-    "Surrogate",
+    "RidgeSurrogate",
     "Told",
     "fragment_counts",
     "nearness",
@@ -101,7 +101,7 @@ class Told:
         return np.argsort(-self.fitness(random), kind="stable")[:number].tolist()
 
 
-class Surrogate:
+class RidgeSurrogate:
     """Ridge regression on the counts of fragments of what was told.
 
     Args:
@@ -115,9 +115,9 @@ class Surrogate:
         self.weights = self._prior
         self._offset = 0.0
 
-    def as_prior(self) -> Surrogate:
+    def as_prior(self) -> RidgeSurrogate:
         """Return a fresh surrogate that begins with the weights of this one."""
-        return Surrogate(self.weights)
+        return RidgeSurrogate(self.weights)
 
     def add(self, counts: Sequence[np.ndarray]) -> None:
         """Add molecules by their counts of fragments, each (2048,)."""
@@ -179,7 +179,7 @@ def nearness(filters: Filters) -> Callable[[Candidate], bool]:
 
 def rank_and_pick(
     pool: Sequence[Candidate],
-    surrogate: Surrogate,
+    surrogate: RidgeSurrogate,
     filters: Filters,
     number: int,
     random: np.random.Generator,

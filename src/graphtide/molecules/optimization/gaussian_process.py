@@ -20,7 +20,7 @@ from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator, rdMolDescriptors
 from scipy.linalg import cho_solve, solve_triangular
 
-__all__ = ["Features", "Surrogate", "features_of"]
+__all__ = ["Features", "GaussianProcessSurrogate", "features_of"]
 
 BITS = 4096
 _WORDS = BITS // 64
@@ -79,7 +79,7 @@ def features_of(molecule: Chem.Mol) -> tuple[np.ndarray, np.ndarray]:
     return np.packbits(ones).view(np.uint64), np.array(descriptors, dtype=np.float64)
 
 
-class Surrogate:
+class GaussianProcessSurrogate:
     """A Gaussian process fitted to the values of molecules.
 
     Args:
