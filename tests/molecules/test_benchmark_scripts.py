@@ -66,7 +66,7 @@ def test_the_benchmark_of_constrained_optimisation_keeps_its_figures(tmp_path, m
         found = json.loads((tmp_path / "constrained.json").read_text())
         rows = (tmp_path / "work/constrained_6.jsonl").read_text().splitlines()
         assert len(rows) == 8
-    for table in ("38 atoms", "38 atoms, SA <= 4.5"):
+    for table in ("80 atoms", "38 atoms, SA <= 4.5"):
         bounds = [f"{table}, similarity {bound}" for bound in ("0.6", "0.4", "0.2", "0")]
         gains = [found[bound]["mean_gain"] for bound in bounds]
         assert gains == sorted(gains)
