@@ -183,3 +183,12 @@ def test_a_large_network_that_dies_out_comes_to_rest():
     law = Law.of(CATALOGUE["gene"].equation, graph)
     rest = settle(law, np.full(law.shape, 3e-18))
     assert np.abs(rest).max() < 2e-18
+
+
+def test_a_continuum_of_steady_states_is_not_called_bistable():
+    found = resilience(law_of("heat", "random_regular:12:4"), points=4)
+    assert found.continuum
+    metrics = found.metrics()
+    assert [metrics[f"bistable_from_{branch.name}"] for branch in found.branches] == [None] * 5
+    assert any("continuum" in text for text in found.findings())
+    assert not any("topple" in text for text in found.findings())

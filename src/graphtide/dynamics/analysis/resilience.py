@@ -27,6 +27,7 @@ from graphtide.dynamics.analysis.damage_branch import (
     tip_of,
     within_reach,
 )
+from graphtide.dynamics.analysis.fixed_points import analysed
 from graphtide.dynamics.analysis.law import Law
 from graphtide.dynamics.analysis.reduction import (
     Jump,
@@ -61,6 +62,7 @@ class Resilience:
         law: the law on the whole network.
         branches: one for each kind of damage.
         state: (N, D) steady state from high states on the whole network.
+        continuum: whether that state is one of a connected set of steady states.
         beta: beta_eff of the whole network.
         reduced_state: state of the reduction there.
         warnings: share of the early-warning kind of damage, and signs, a row each.
@@ -73,6 +75,7 @@ class Resilience:
     law: Law
     branches: tuple[Branch, ...]
     state: np.ndarray
+    continuum: bool
     beta: float
     reduced_state: float
     warnings: pandas.DataFrame
@@ -97,7 +100,9 @@ class Resilience:
             found[f"tipping_{branch.name}_reduced"] = (
                 None if branch.reduced_tip is None else branch.reduced_tip.position
             )
-            found[f"bistable_from_{branch.name}"] = branch.bistable_from
+            found[f"bistable_from_{branch.name}"] = (
+                None if self.continuum else branch.bistable_from
+            )
         names = self.law.graph.names
         found["protect"] = [names[i] for i in self.protected[:10]]
         found["tipping_nodes_random_protected"] = (
@@ -134,7 +139,12 @@ class Resilience:
                 f"Losing {what}: collapse at a share of {branch.tip.position:.3g}{doubt}{theory}."
             )
         bistable = [b for b in self.branches if b.bistable_from is not None]
-        if bistable:
+        if self.continuum:
+            said.append(
+                "The steady states form a continuum: where the system rests follows from where it "
+                "began, and none of them is high or low."
+            )
+        elif bistable:
             first = min(bistable, key=lambda b: b.bistable_from or 0.0)
             said.append(
                 f"A low state exists beside the high one from a share of {first.bistable_from:.3g} "
@@ -234,6 +244,7 @@ def resilience(
         law,
         tuple(branches),
         state,
+        analysed(law, state, 0.0).continuum,
         beta_effective(law.graph),
         float(
             settle(
