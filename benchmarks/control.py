@@ -1,4 +1,4 @@
-"""Control and resilience measured: tipping points, driver counts, energies, rescues, traffic.
+"""Control and resilience measured: tipping points, driver counts, energies, rescues.
 
     python benchmarks/control.py [--data FOLDER] [--only NAME,...] [--again]
 
@@ -326,30 +326,6 @@ def _tipping_beside(law: Law, truth: dict[str, float | None], *, rising: bool) -
     return entry
 
 
-def traffic_pattern(seed: int) -> dict[str, float]:
-    """Total delay of one demand pattern: none, ALINEA, predictive control."""
-    from graphtide.dynamics.traffic import (
-        CellTransmission,
-        RoadActuators,
-        alinea,
-        drive,
-        freeway_network,
-        peak_demand,
-        predictive_control,
-    )
-
-    roads = freeway_network()
-    ramps = np.flatnonzero(roads.node_attributes["kind"] == 1)
-    actuators = RoadActuators(ramps, np.zeros(0, dtype=np.int64))
-    field = CellTransmission(roads, peak_demand(roads, seed=seed), actuators)
-    minutes, sixes = np.linspace(0.0, 2.0, 121), np.linspace(0.0, 2.0, 21)
-    return {
-        "none": drive(field, minutes).delay,
-        "alinea": drive(field, minutes, alinea(field)).delay,
-        "predictive": drive(field, sixes, predictive_control(field)).delay,
-    }
-
-
 PARTS: dict[str, Callable[[Path | None], dict[str, object]]] = {
     "driver_counts": driver_counts,
     "energies": energies,
@@ -367,7 +343,7 @@ def main() -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--again", action="store_true")
     arguments = parser.parse_args()
-    wanted = [name for name in arguments.only.split(",") if name] or [*PARTS, "traffic"]
+    wanted = [name for name in arguments.only.split(",") if name] or list(PARTS)
 
     def kept() -> dict[str, object]:
         return json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
@@ -378,27 +354,9 @@ def main() -> None:
         RESULTS.write_text(json.dumps(results, indent=2) + "\n")
 
     for name in wanted:
-        if name != "traffic" and (arguments.again or name not in kept()):
+        if arguments.again or name not in kept():
             print(f"== {name}", flush=True)
             keep(name, PARTS[name](arguments.data))
-    if "traffic" in wanted:
-        before = {} if arguments.again else kept().get("traffic", {})
-        assert isinstance(before, dict)
-        patterns = dict(before.get("patterns", {}))
-        for seed in range(20):
-            if str(seed) not in patterns:
-                patterns[str(seed)] = traffic_pattern(seed)
-                print(seed, patterns[str(seed)], flush=True)
-            rows = list(patterns.values())
-            total = {k: sum(row[k] for row in rows) for k in ("none", "alinea", "predictive")}
-            summary = {
-                "patterns_done": len(rows),
-                "saved_of_no_control": 1.0 - total["predictive"] / total["none"],
-                "saved_by_alinea": 1.0 - total["alinea"] / total["none"],
-                "least_saved_of_no_control": min(1 - r["predictive"] / r["none"] for r in rows),
-                "patterns_worse_than_alinea": sum(r["predictive"] > r["alinea"] for r in rows),
-            }
-            keep("traffic", {**summary, "patterns": patterns})
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from statistics import mean, median
 
-from summary_analysis import analysis, control
+from summary_analysis import analysis, control, roads
 from summary_molecules import constrained, generation, goal_directed, prediction
 
 RESULTS = Path(__file__).parent / "results"
@@ -399,6 +399,7 @@ def section() -> str:
         *spread(),
         *analysis(),
         *control(),
+        *roads(),
         *generation(),
         *prediction(),
         *goal_directed(),

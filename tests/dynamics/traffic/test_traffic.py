@@ -9,11 +9,14 @@ from graphtide.dynamics.traffic import (
     CellTransmission,
     Demand,
     RoadActuators,
+    RoadReadings,
     alinea,
     drive,
     freeway_network,
+    learn_roads,
     peak_demand,
     predictive_control,
+    read_detectors,
 )
 from graphtide.errors import InputError
 from graphtide.graph import Graph
@@ -163,3 +166,87 @@ def test_wrong_roads_are_refused():
         CellTransmission(roads, steady(np.zeros(2), 2))
     with pytest.raises(InputError, match="directed"):
         CellTransmission(Graph.from_source("path:3"), steady(np.zeros(3), 3))
+
+
+def test_flows_of_many_times_are_those_of_each():
+    roads = freeway_network(10, motorways=2, spacing=5)
+    actuators = RoadActuators(np.flatnonzero(roads.node_attributes["kind"] == 1), np.array([3, 4]))
+    field = CellTransmission(roads, peak_demand(roads), actuators)
+    random = np.random.default_rng(0)
+    density = torch.tensor(random.uniform(0.0, 120.0, (6, roads.node_count)))
+    inputs = torch.tensor(random.uniform(0.2, 1.0, (6, actuators.count)))
+    together = field.flows(density, inputs)
+    for k in range(6):
+        for whole, one in zip(together, field.flows(density[k], inputs[k]), strict=True):
+            torch.testing.assert_close(whole[k], one, rtol=0, atol=0)
+
+
+def nominal(roads, seed):
+    """Return a network whose numbers are wrong: each kind by a factor, each cell by 3 % besides."""
+    random = np.random.default_rng(seed)
+    attributes = dict(roads.node_attributes)
+    for name in LEARNED:
+        own = 0.03 * random.standard_normal(roads.node_count)
+        attributes[name] = attributes[name] * np.exp(random.uniform(-0.3, 0.3) + own)
+    return Graph(
+        roads.edge_index, roads.edge_weight, names=roads.names, directed=True,
+        node_attributes=attributes,
+    )  # fmt: skip
+
+
+LEARNED = ("free_speed", "wave_speed", "jam_density", "capacity")
+
+
+def test_roads_are_learned_from_densities_and_speeds():
+    roads = freeway_network()
+    ramps = np.flatnonzero(roads.node_attributes["kind"] == 1)
+    actuators = RoadActuators(ramps, NONE)
+    demand = peak_demand(roads, seed=1)
+    field = CellTransmission(roads, demand, actuators)
+    run = drive(field, np.linspace(0.0, 2.0, 121))
+    readings = read_detectors(field, run, noise=0.03, seed=1)
+    guess = nominal(roads, 0)
+    learned = learn_roads(guess, readings, actuators, capacity_drop=0.0)
+    cells = np.asarray(roads.node_attributes["kind"]) == 0
+    off = {}
+    for name in LEARNED:
+        true, before, after = (
+            np.asarray(one.node_attributes[name], float)[cells]
+            for one in (roads, guess, learned.roads)
+        )
+        off[name] = [np.median(np.abs(found / true - 1.0)) for found in (before, after)]
+    assert off["free_speed"][1] < 0.01
+    assert off["capacity"][1] < 0.06
+    assert off["wave_speed"][1] < 0.06
+    assert off["jam_density"][1] < 0.06
+    before, after = np.mean(list(off.values()), axis=0)
+    assert after < 0.4 * before
+    assert 0.05 < learned.capacity_drop < 0.25  # 0.15; few cells discharge a queue
+    assert learned.flow_error < 0.3 * learned.nominal_flow_error
+    # What the learned law says of another day: nearer to it than the nominal law.
+    other = peak_demand(roads, seed=2)
+    times = np.linspace(0.0, 2.0, 21)
+    truth, own, wrong = (
+        drive(law, times).delay
+        for law in (
+            CellTransmission(roads, other),
+            learned.field(other),
+            CellTransmission(guess, other, capacity_drop=0.0),
+        )
+    )
+    assert abs(own - truth) < 0.5 * abs(wrong - truth)
+
+
+def test_readings_that_do_not_fit_are_refused():
+    roads = road(3)
+    some = np.ones((4, 3))
+    with pytest.raises(InputError, match="density of cell 1 at reading 2"):
+        RoadReadings(np.where(np.arange(12).reshape(4, 3) == 7, -1.0, 1.0), some)
+    with pytest.raises(InputError, match="a row each time"):
+        RoadReadings(some, some[:2])
+    with pytest.raises(InputError, match="no speed was read"):
+        RoadReadings(some, np.full((4, 3), np.nan))
+    with pytest.raises(InputError, match="rows of inputs"):
+        RoadReadings(some, some, np.ones((3, 1)))
+    with pytest.raises(InputError, match="3 nodes"):
+        learn_roads(roads, RoadReadings(np.ones((4, 2)), np.ones((4, 2))))

@@ -100,9 +100,7 @@ class Resilience:
             found[f"tipping_{branch.name}_reduced"] = (
                 None if branch.reduced_tip is None else branch.reduced_tip.position
             )
-            found[f"bistable_from_{branch.name}"] = (
-                None if self.continuum else branch.bistable_from
-            )
+            found[f"bistable_from_{branch.name}"] = None if self.continuum else branch.bistable_from
         names = self.law.graph.names
         found["protect"] = [names[i] for i in self.protected[:10]]
         found["tipping_nodes_random_protected"] = (

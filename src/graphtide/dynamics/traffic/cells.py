@@ -141,7 +141,7 @@ class CellTransmission:
         none = np.zeros(0, dtype=np.int64)
         self.roads, self.demand = roads, demand
         self.actuators = actuators or RoadActuators(none, none)
-        self.capacity_drop = capacity_drop
+        self.capacity_drop: float | Tensor = capacity_drop
         known = {k: torch.as_tensor(np.array(roads.node_attributes[k], float)) for k in _ATTRIBUTES}
         self.length, self.free_speed = known["length"], known["free_speed"]
         self.wave_speed, self.jam_density = known["wave_speed"], known["jam_density"]
@@ -163,15 +163,24 @@ class CellTransmission:
         return torch.stack([change, delay], dim=-1)
 
     def flows(self, density: Tensor, inputs: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return what leaves and what enters each cell from others, (N,) each, vehicles/h."""
+        """Return what leaves and what enters each cell from others, vehicles/h.
+
+        Args:
+            density: (..., N) vehicles/km.
+            inputs: (..., M); None leaves traffic alone.
+
+        Returns:
+            Two tensors (..., N).
+        """
         speed, most = self.free_speed, self.capacity
         if inputs is not None:
-            meters, limits = inputs.split([len(self._ramps), len(self._limits)])
-            speed = speed.index_copy(0, self._limits, speed[self._limits] * limits)
+            meters, limits = inputs.split([len(self._ramps), len(self._limits)], dim=-1)
+            speed = speed.expand_as(density)
+            speed = speed.index_copy(-1, self._limits, speed[..., self._limits] * limits)
             # A lower speed lowers the top of the triangular diagram.
             top = speed * self.wave_speed * self.jam_density / (speed + self.wave_speed)
             most = torch.minimum(most, top)
-            most = most.index_copy(0, self._ramps, most[self._ramps] * meters)
+            most = most.index_copy(-1, self._ramps, most[..., self._ramps] * meters)
         critical = self.capacity / self.free_speed
         over = (density - critical).clamp(min=0.0) / (self.jam_density - critical)
         send = torch.minimum(speed * density, most * (1.0 - self.capacity_drop * over.clamp(max=1)))
@@ -179,15 +188,15 @@ class CellTransmission:
         take = torch.minimum(self.capacity, self.wave_speed * (self.jam_density - density))
         take = take.clamp(min=0.0)
         asked = torch.zeros_like(density).index_add(
-            0, self._target, self._share * send[self._source]
+            -1, self._target, self._share * send[..., self._source]
         )
         # Where little is asked for, all of it is taken; the floor keeps the quotient finite.
-        passed = (take / asked.clamp(min=1e-9)).clamp(max=1.0)
+        passed = (take / asked.clamp(min=1e-9)).clamp(max=1.0)[..., self._target]
         held = torch.ones_like(density).scatter_reduce(
-            0, self._source, passed[self._target], reduce="amin", include_self=True
+            -1, self._source.expand_as(passed), passed, reduce="amin", include_self=True
         )
         outflow = send * held
         inflow = torch.zeros_like(density).index_add(
-            0, self._target, self._share * outflow[self._source]
+            -1, self._target, self._share * outflow[..., self._source]
         )
         return outflow, inflow
