@@ -65,13 +65,11 @@ def plant(seed: int, actuators: RoadActuators = METERS) -> CellTransmission:
 def nominal() -> Graph:
     """Return the network with wrong numbers."""
     random = np.random.default_rng(0)
-    wrong = dict(ROADS.node_attributes)
+    wrong = {}
     for name in ("free_speed", "wave_speed", "jam_density", "capacity"):
         common, own = random.standard_normal(), random.standard_normal(ROADS.node_count)
-        wrong[name] = wrong[name] * np.exp(0.2 * common + 0.03 * own)
-    return Graph(
-        ROADS.edge_index, ROADS.edge_weight, names=ROADS.names, directed=True, node_attributes=wrong
-    )
+        wrong[name] = ROADS.node_attributes[name] * np.exp(0.2 * common + 0.03 * own)
+    return ROADS.with_node_attributes(**wrong)
 
 
 @functools.cache

@@ -184,14 +184,11 @@ def test_flows_of_many_times_are_those_of_each():
 def nominal(roads, seed):
     """Return a network whose numbers are wrong: each kind by a factor, each cell by 3 % besides."""
     random = np.random.default_rng(seed)
-    attributes = dict(roads.node_attributes)
+    wrong = {}
     for name in LEARNED:
         own = 0.03 * random.standard_normal(roads.node_count)
-        attributes[name] = attributes[name] * np.exp(random.uniform(-0.3, 0.3) + own)
-    return Graph(
-        roads.edge_index, roads.edge_weight, names=roads.names, directed=True,
-        node_attributes=attributes,
-    )  # fmt: skip
+        wrong[name] = roads.node_attributes[name] * np.exp(random.uniform(-0.3, 0.3) + own)
+    return roads.with_node_attributes(**wrong)
 
 
 LEARNED = ("free_speed", "wave_speed", "jam_density", "capacity")

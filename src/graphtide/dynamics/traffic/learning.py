@@ -184,15 +184,4 @@ def learn_roads(
     with torch.no_grad():
         off = [float(errors(torch.tensor(x)).square().mean().sqrt()) for x in (start, found)]
     learned = {name: getattr(field, name).numpy() for name in _LEARNED}
-    return LearnedRoads(
-        Graph(
-            roads.edge_index,
-            roads.edge_weight,
-            names=roads.names,
-            directed=True,
-            node_attributes={**roads.node_attributes, **learned},
-        ),
-        float(found[-1, 0]),
-        off[1],
-        off[0],
-    )
+    return LearnedRoads(roads.with_node_attributes(**learned), float(found[-1, 0]), off[1], off[0])
