@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pandas
 import pytest
 
@@ -58,6 +59,56 @@ def test_bad_stochastic_calls(call, tmp_path, arguments, words):
     for word in words:
         assert word in err
     assert not list(tmp_path.iterdir())
+
+
+def test_states_of_nodes_tell_the_law(call, tmp_path):
+    from graphtide import Graph
+    from graphtide.spread.epidemic import simulate_epidemic
+    from graphtide.spread.laws import EPIDEMIC_LAWS, seeded_start
+
+    graph = Graph.from_source("barabasi_albert:300:3", seed=0)
+    law = EPIDEMIC_LAWS["seir"].equation(beta=0.8, sigma=2.0, gamma=0.7)
+    times, start = np.arange(0.0, 4.0, 0.1), seeded_start(law, graph, np.arange(0, 300, 20))
+    simulate_epidemic(law, graph, times, start, runs=1, nodes=True).nodes.write(
+        tmp_path / "states.csv"
+    )
+    arguments = ("mechanisms", "spread", "states.csv", "--graph", "barabasi_albert:300:3")
+    code, out, _ = call(*arguments, "--out", "run", "--runs", "20", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["law"] == "seir"
+    for name, true in (("infection", 0.8), ("incubation", 2.0), ("recovery", 0.7)):
+        assert found["rates"][name]["low"] < true < found["rates"][name]["high"]
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "in 40 readings" in page
+    code, out, err = call("mechanisms", "spread", "states.csv", "--out", "other")
+    assert (code, out) == (2, "")
+    assert "needs a network, --graph" in err
+    code, _, err = call(*arguments, "--until", "3", "--out", "other")
+    assert code == 2
+    assert "--until" in err
+    assert not (tmp_path / "other").exists()
+
+
+def test_seir_cascades_are_written_and_read_with_their_incubation(call, tmp_path):
+    code, _, _ = call(
+        *("dynamics", "simulate", "seir", "--graph", "karate", "--stochastic", "--runs", "60"),
+        *("--param", "beta=0.4", "--param", "sigma=1.5", "--param", "gamma=0.5", "--seed", "1"),
+        *("--times", "0:30:4", "--out", "runs.csv", "--cascades", "cascades.csv"),
+    )
+    assert code == 0
+    columns = list(pandas.read_csv(tmp_path / "cascades.csv").columns)
+    assert columns == ["cascade", "node", "time", "parent", "infectious", "recovery"]
+    code, out, _ = call(
+        *("mechanisms", "spread", "cascades.csv", "--graph", "karate", "--until", "30"),
+        *("--runs", "20", "--out", "run", "--json"),
+    )
+    assert code == 0
+    found = json.loads(out)
+    assert found["law"] == "seir"
+    for name, true in (("infection", 0.4), ("incubation", 1.5), ("recovery", 0.5)):
+        rate = found["rates"][name]
+        assert abs(rate["value"] - true) < 3.5 * rate["standard_error"]
 
 
 def growth_curve(path):

@@ -29,17 +29,26 @@ def simulated(name, graph, rates, *, count, until, seed=0, seeds=None):
             law, graph, np.array([0.0, until]), start, runs=1, seed=(seed, k), infections=True
         )
         runs += result.infections
+    known = EPIDEMIC_LAWS[name]
     items = tuple(
-        Cascade(str(k), run.node, run.time, np.full(len(run.node), -1), run.recovery)
+        Cascade(
+            str(k),
+            run.node,
+            run.time,
+            np.full(len(run.node), -1),
+            run.recovery,
+            run.infectious if known.incubation else None,
+        )
         for k, run in enumerate(runs)
     )
-    return Cascades(items, graph.names, False, bool(EPIDEMIC_LAWS[name].recovery))
+    return Cascades(items, graph.names, False, bool(known.recovery), bool(known.incubation))
 
 
 RATES = {
     "si": {"beta": 0.4},
     "sir": {"beta": 0.4, "gamma": 0.7},
     "sis": {"beta": 0.3, "delta": 0.8},
+    "seir": {"beta": 0.6, "sigma": 1.5, "gamma": 0.5},
 }
 
 
@@ -56,9 +65,16 @@ def test_maximum_likelihood_rates_cover_the_truth(name):
         rates = fit_rates(cascades, weighted, until=2.5)
         assert rates.law == name
         assert rates.unexplained == 0
-        fits = [(rates.infection, RATES[name]["beta"])]
-        if rates.recovery is not None:
-            fits.append((rates.recovery, next(v for k, v in RATES[name].items() if k != "beta")))
+        law = EPIDEMIC_LAWS[name]
+        found = (rates.infection, rates.recovery, rates.incubation)
+        fits = [
+            (rate, RATES[name][parameter])
+            for rate, parameter in zip(
+                found, (law.infection, law.recovery, law.incubation), strict=True
+            )
+            if rate is not None
+        ]
+        assert len(fits) == len(RATES[name])
         scores += [(rate.value - true) / rate.standard_error for rate, true in fits]
         assert all(rate.low < rate.value < rate.high for rate, _ in fits)
     assert abs(np.mean(scores)) < 3.5 / np.sqrt(len(scores))
@@ -78,6 +94,26 @@ def test_rate_of_a_pair_by_hand():
     rates = fit_rates(both, pair, until=4.0)
     assert rates.infection.value == pytest.approx(1.0 / (2.0 + 3.0))
     assert rates.recovery.value == pytest.approx(1.0 / (3.0 + 4.0 + 2.0))
+
+
+def test_an_exposed_node_infects_nobody_and_its_incubation_counts():
+    """0 infects 1 at 2, which is infectious at 5 and infects 2 at 6: exposures are 2 and 1."""
+    chain = Graph.from_source("path:3")
+    seen = Cascade(
+        "a",
+        np.arange(3),
+        np.array([0.0, 2.0, 6.0]),
+        np.full(3, -1),
+        np.array([np.inf, 7.0, np.inf]),
+        np.array([0.0, 5.0, np.inf]),
+    )
+    rates = fit_rates(Cascades((seen,), chain.names, False, True, True), chain, until=10.0)
+    assert rates.law == "seir"
+    assert rates.infection.value == pytest.approx(2.0 / 3.0)
+    assert rates.incubation is not None
+    assert rates.incubation.value == pytest.approx(1.0 / (3.0 + 4.0))  # node 2 waits from 6 to 10
+    assert rates.recovery is not None
+    assert rates.recovery.value == pytest.approx(1.0 / (10.0 + 2.0))
 
 
 def test_poisson_interval_has_its_likelihood_ratio():
@@ -206,6 +242,22 @@ BAD = {
     "early recovery": ("a,0,3,,1\n", r"row 2: the recovery at 1 comes before the infection at 3"),
     "text": ("a,0,soon,,\n", r"row 2, column 'time': 'soon' is not a number"),
 }
+
+
+BAD_ONSETS = {
+    "early": ("a,0,3,2,\n", r"row 2: the beginning of infectiousness at 2 comes before the infec"),
+    "never": ("a,0,3,,5\n", r"row 2: the node recovered at 5, but by then it was not infectious"),
+    "late": ("a,0,3,6,5\n", r"row 2: the node recovered at 5, but by then it was not infectious"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ONSETS)
+def test_impossible_beginnings_of_infectiousness_are_refused(tmp_path, name):
+    rows, message = BAD_ONSETS[name]
+    path = tmp_path / "cascades.csv"
+    path.write_text("cascade,node,time,infectious,recovery\n" + rows)
+    with pytest.raises(InputError, match=r"cascades.csv, " + message):
+        read_cascades(path, Graph.from_source("path:3"))
 
 
 @pytest.mark.parametrize("name", BAD)

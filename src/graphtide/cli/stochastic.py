@@ -102,7 +102,10 @@ def simulate_runs(
 
 
 def infection_table(result: EpidemicRuns, graph: Graph) -> pandas.DataFrame:
-    """Return a frame cascade,node,time,parent,recovery: what ``mechanisms spread`` reads."""
+    """Return a frame of infections, as ``mechanisms spread`` reads them.
+
+    Its columns are cascade, node, time, parent, and infectious and recovery where the law has them.
+    """
     import numpy as np
     import pandas
 
@@ -114,10 +117,13 @@ def infection_table(result: EpidemicRuns, graph: Graph) -> pandas.DataFrame:
                 "node": names[run.node],
                 "time": run.time,
                 "parent": names[run.source],
+                "infectious": np.where(np.isinf(run.infectious), np.nan, run.infectious),
                 "recovery": np.where(np.isinf(run.recovery), np.nan, run.recovery),
             }
         )
         for k, run in enumerate(result.infections)
     ]
     table = pandas.concat(parts, ignore_index=True)
-    return table if result.law.recovery else table.drop(columns="recovery")
+    law = result.law
+    known = (("infectious", law.incubation), ("recovery", law.recovery))
+    return table.drop(columns=[name for name, rate in known if not rate])

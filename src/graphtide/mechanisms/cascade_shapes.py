@@ -119,11 +119,11 @@ def likely_parents(
                 matrix.indices[row].tolist(), matrix.data[row].tolist(), strict=True
             ):
                 place = latest.get(j, -1)
-                if place < 0 or cascade.time[place] >= cascade.time[k]:
+                if place < 0 or cascade.infectious[place] >= cascade.time[k]:
                     continue
                 if cascade.recovery[place] < cascade.time[k]:
                     continue
-                share = weight * np.exp(-fading * (cascade.time[k] - cascade.time[place]))
+                share = weight * np.exp(-fading * (cascade.time[k] - cascade.infectious[place]))
                 total += share
                 if share > best or (share == best and place > chosen):
                     best, chosen = share, place

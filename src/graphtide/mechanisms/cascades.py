@@ -1,7 +1,8 @@
 """Cascades: who was infected (or adopted, or shared) when, in several outbreaks on one network.
 
 A table with a row for each infection: ``cascade,node,time`` and optionally ``parent`` (the node
-that transmitted; empty for those that began) and ``recovery`` (a time; empty where it was not
+that transmitted; empty for those that began), ``infectious`` (when a node that was infected began
+to infect others; without the column, at once) and ``recovery`` (times; empty where it was not
 seen). The rows of a cascade stand in the order of their times.
 """
 
@@ -29,6 +30,7 @@ class Cascade:
         time: (K,) when they were infected.
         parent: (K,) the node that infected each, -1 where none is given.
         recovery: (K,) when they recovered, infinite where it was not seen.
+        onset: (K,) when they became infectious, infinite where it was not seen; None for at once.
     """
 
     name: str
@@ -36,12 +38,18 @@ class Cascade:
     time: np.ndarray
     parent: np.ndarray
     recovery: np.ndarray
+    onset: np.ndarray | None = None
+
+    @property
+    def infectious(self) -> np.ndarray:
+        """When they became infectious, (K,), infinite where it was not seen."""
+        return self.time if self.onset is None else self.onset
 
     @property
     def last(self) -> float:
         """Time of the last event that was seen."""
-        ended = self.recovery[np.isfinite(self.recovery)]
-        return float(max(self.time[-1], ended.max() if ended.size else -np.inf))
+        moments = np.concatenate([self.time, self.infectious, self.recovery])
+        return float(moments[np.isfinite(moments)].max())
 
     @property
     def began(self) -> np.ndarray:
@@ -64,12 +72,14 @@ class Cascades:
         names: names of the N nodes.
         has_parents: whether parents were given.
         has_recovery: whether recoveries were given.
+        has_onset: whether it was given when nodes became infectious.
     """
 
     items: tuple[Cascade, ...]
     names: tuple[str, ...]
     has_parents: bool
     has_recovery: bool
+    has_onset: bool = False
 
     @property
     def infections(self) -> int:
@@ -83,7 +93,7 @@ class Cascades:
 
 
 def read_cascades(path: str | Path, graph: Graph | None = None) -> Cascades:
-    """Return the cascades of a CSV file ``cascade,node,time[,parent][,recovery]``.
+    """Return the cascades of a CSV file ``cascade,node,time[,parent][,infectious][,recovery]``.
 
     Args:
         path: the file.
@@ -92,13 +102,15 @@ def read_cascades(path: str | Path, graph: Graph | None = None) -> Cascades:
     Raises:
         InputError: a column or a cell is missing, a node is not one of the network's, a time goes
             back within its cascade, a node is infected again before it recovered, a parent was not
-            infected before, or a recovery comes before its infection; file and row are named.
+            infectious before, or a recovery or a beginning of infectiousness comes before what it
+            follows; file and row are named.
     """
     frame = read_table(path)
     for column in ("cascade", "node", "time"):
         if column not in frame.columns:
             raise InputError(
-                f"{path}: column '{column}' is missing; cascade,node,time[,parent][,recovery] were "
+                f"{path}: column '{column}' is missing; "
+                "cascade,node,time[,parent][,infectious][,recovery] were "
                 f"expected and the columns are {', '.join(map(str, frame.columns[:8]))}"
             )
     rows = frame.index.to_numpy()
@@ -106,18 +118,32 @@ def read_cascades(path: str | Path, graph: Graph | None = None) -> Cascades:
     missing = np.flatnonzero(np.isnan(times))
     if missing.size:
         raise InputError(f"{path}, row {rows[missing[0]]}: the time is missing")
-    has_recovery = "recovery" in frame.columns
-    recovery = np.full(len(rows), np.inf)
-    if has_recovery:
-        recovery = numeric_column(frame, "recovery", source=path)
-        early = np.flatnonzero(recovery < times)
+
+    def later(column: str, what: str, before: np.ndarray, than: str) -> np.ndarray:
+        """Return the times of a column, infinite where empty; none comes before another event."""
+        if column not in frame.columns:
+            return np.full(len(rows), np.inf)
+        moments = numeric_column(frame, column, source=path)
+        early = np.flatnonzero(moments < before)
         if early.size:
             k = int(early[0])
             raise InputError(
-                f"{path}, row {rows[k]}: the recovery at {recovery[k]:g} comes before the "
-                f"infection at {times[k]:g}"
+                f"{path}, row {rows[k]}: the {what} at {moments[k]:g} comes before the "
+                f"{than} at {before[k]:g}"
             )
-        recovery = np.where(np.isnan(recovery), np.inf, recovery)
+        return np.where(np.isnan(moments), np.inf, moments)
+
+    has_onset, has_recovery = "infectious" in frame.columns, "recovery" in frame.columns
+    onset = later("infectious", "beginning of infectiousness", times, "infection")
+    recovery = later("recovery", "recovery", times, "infection")
+    if has_onset:
+        hidden = np.flatnonzero(np.isfinite(recovery) & ~(onset <= recovery))
+        if hidden.size:
+            k = int(hidden[0])
+            raise InputError(
+                f"{path}, row {rows[k]}: the node recovered at {recovery[k]:g}, but by then it was "
+                "not infectious"
+            )
     words = frame["node"].tolist()
     names = tuple(dict.fromkeys(words)) if graph is None else graph.names
     number = {name: k for k, name in enumerate(names)}
@@ -146,10 +172,17 @@ def read_cascades(path: str | Path, graph: Graph | None = None) -> Cascades:
     items = []
     for name, listed in places.items():
         where = np.array(listed)
-        cascade = Cascade(name, node[where], times[where], parent[where], recovery[where])
+        cascade = Cascade(
+            name,
+            node[where],
+            times[where],
+            parent[where],
+            recovery[where],
+            onset[where] if has_onset else None,
+        )
         _check(cascade, rows[where], names, path)
         items.append(cascade)
-    return Cascades(tuple(items), names, has_parents, has_recovery)
+    return Cascades(tuple(items), names, has_parents, has_recovery, has_onset)
 
 
 def _check(cascade: Cascade, rows: np.ndarray, names: tuple[str, ...], path: str | Path) -> None:
@@ -168,9 +201,10 @@ def _check(cascade: Cascade, rows: np.ndarray, names: tuple[str, ...], path: str
                 f"'{cascade.name}' before it recovered (row {rows[latest[i]]})"
             )
         j = int(cascade.parent[k])
-        if j >= 0 and (j not in latest or cascade.time[latest[j]] >= cascade.time[k]):
+        if j >= 0 and (j not in latest or cascade.infectious[latest[j]] >= cascade.time[k]):
+            state = "infected" if cascade.onset is None else "infectious"
             raise InputError(
-                f"{path}, row {rows[k]}: parent '{names[j]}' was not infected before node "
+                f"{path}, row {rows[k]}: parent '{names[j]}' was not {state} before node "
                 f"'{names[i]}' in cascade '{cascade.name}'"
             )
         latest[i] = k

@@ -73,17 +73,18 @@ def infer_network(cascades: Cascades, *, until: float | None = None) -> Inferred
         raise InputError(f"observation ends at {until:g}, but there is an event at {last:g}")
     count = len(cascades.names)
     when = np.full((len(cascades.items), count), np.inf)
-    ended = np.full_like(when, np.inf)
+    onset, ended = np.full_like(when, np.inf), np.full_like(when, np.inf)
     began = np.zeros(when.shape, bool)
     for c, cascade in enumerate(cascades.items):
         when[c, cascade.node] = cascade.time
+        onset[c, cascade.node] = cascade.infectious
         ended[c, cascade.node] = cascade.recovery
         began[c, cascade.node[cascade.began]] = True
     ends = np.array([cascade.last if until is None else until for cascade in cascades.items])
     rates = np.zeros((count, count))
     rows: list[tuple[int, int, float, float, float, float]] = []
     for i in range(count):
-        rows += _one_node(i, when, ended, began, ends, rates)
+        rows += _one_node(i, when, onset, ended, began, ends, rates)
     table = np.array(rows).reshape(-1, 6)
     target, source = table[:, 0].astype(np.int64), table[:, 1].astype(np.int64)
     graph = Graph(np.stack([source, target]), table[:, 2], names=cascades.names, directed=True)
@@ -95,6 +96,7 @@ def infer_network(cascades: Cascades, *, until: float | None = None) -> Inferred
 def _one_node(
     i: int,
     when: np.ndarray,
+    onset: np.ndarray,
     ended: np.ndarray,
     began: np.ndarray,
     ends: np.ndarray,
@@ -102,7 +104,7 @@ def _one_node(
 ) -> list[tuple[int, int, float, float, float, float]]:
     """Fill the rates into node i and return its kept edges as rows."""
     meeting = ~began[:, i]  # cascades in which i had something to catch
-    mine, theirs = when[meeting, i][:, None], when[meeting]
+    mine, theirs = when[meeting, i][:, None], onset[meeting]
     stop = np.minimum(np.minimum(mine, ends[meeting][:, None]), ended[meeting])
     exposure = np.maximum(stop - theirs, 0.0, where=np.isfinite(theirs), out=np.zeros_like(theirs))
     total = exposure.sum(axis=0)  # (N,)

@@ -25,7 +25,7 @@ from graphtide.spread.contagion import Contagion
 from graphtide.spread.epidemic import simulate_epidemic
 from graphtide.spread.laws import EPIDEMIC_LAWS, seeded_start
 
-__all__ = ["explain_spread"]
+__all__ = ["explain_spread", "influential_nodes", "law_equation", "mean_field_states"]
 
 _MOMENTS = 61
 _MOST_STARTS = 20
@@ -71,8 +71,8 @@ def explain_spread(
     traced = [likely_parents(cascade, graph, fading=fading) for cascade in cascades.items]
     shapes = shapes_table(cascades, [parents for parents, _ in traced])
     shapes["pattern"] = cluster_shapes(shapes, seed=seed)
-    equation = _equation(rates)
-    influence = _influence(graph, rates, influential, seed) if influential else None
+    equation = law_equation(rates)
+    influence = influential_nodes(graph, rates, influential, seed) if influential else None
     tell(0.6, "running the law")
     curves = _curves(cascades, graph, equation, rates, until, runs, seed)
     return SpreadResult(
@@ -90,7 +90,12 @@ def explain_spread(
     )
 
 
-def _influence(graph: Graph, rates: SpreadRates, count: int, seed: int) -> Influence:
+def influential_nodes(graph: Graph, rates: SpreadRates, count: int, seed: int) -> Influence:
+    """Return the nodes from which a law reaches the most.
+
+    Raises:
+        InputError: it knows no recovery, or there are not so many nodes.
+    """
     if rates.recovery is None or rates.recovery.value == 0.0:
         raise InputError(
             "no recovery was seen, so every node reaches all that it is joined to in the end; "
@@ -100,14 +105,14 @@ def _influence(graph: Graph, rates: SpreadRates, count: int, seed: int) -> Influ
     return maximise_influence(graph, Contagion("sir", ratio), count, seed=seed)
 
 
-def _equation(rates: SpreadRates) -> Equation:
+def law_equation(rates: SpreadRates) -> Equation:
+    """Return the mean field of a law with its rates and their standard errors."""
     law = EPIDEMIC_LAWS[rates.law]
     values = {law.infection: Parameter(rates.infection.value, rates.infection.standard_error)}
-    if rates.recovery is not None:
-        error = rates.recovery.standard_error
-        values[law.recovery] = Parameter(
-            rates.recovery.value, error if np.isfinite(error) else None
-        )
+    for name, rate in ((law.recovery, rates.recovery), (law.incubation, rates.incubation)):
+        if rate is not None:
+            error = rate.standard_error
+            values[name] = Parameter(rate.value, error if np.isfinite(error) else None)
     return Equation.parse(law.text, parameters=values)
 
 
@@ -143,7 +148,7 @@ def _curves(
             simulated.append(count[:, :, law.compartments.index("I")])
         else:
             simulated.append(graph.node_count - count[:, :, 0])
-        states = _mean_field(equation, graph, times, start)
+        states = mean_field_states(equation, graph, times, start)
         first = states[:, :, 0].sum(axis=1)
         fields.append(first if len(equation.variables) == 1 else graph.node_count - first)
     return SpreadCurves(times, observed, np.concatenate(simulated), np.mean(fields, axis=0))
@@ -157,7 +162,7 @@ def _observed(cascade: Cascade, times: np.ndarray, *, reinfection: bool) -> np.n
     return infected.sum(axis=1)
 
 
-def _mean_field(
+def mean_field_states(
     equation: Equation, graph: Graph, times: np.ndarray, start: np.ndarray
 ) -> np.ndarray:
     """Return the states (T, N, D) of the mean-field equation."""

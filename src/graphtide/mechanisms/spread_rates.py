@@ -4,9 +4,10 @@ An infection of node i at time t has the hazard beta Lambda_i(t), Lambda_i the w
 infectious neighbours, so with n transmissions and the exposure E = sum over susceptible nodes of
 the integral of Lambda_i, the log-likelihood is n log beta - beta E + constant: beta = n/E, with
 standard error beta/sqrt(n). Recoveries give gamma likewise, m events over the infectious time.
-Nodes never infected, and infectious ones that were not seen to recover, are censored at the end of
-observation and count in E (Andersson & Britton, Stochastic Epidemic Models and Their Statistical
-Analysis, 2000, chapter 9).
+Where it is known when nodes became infectious, only then do they count in Lambda, and the rate of
+incubation follows from the time that nodes were exposed. Nodes never infected, and those that were
+not seen to become infectious or to recover, are censored at the end of observation and count
+(Andersson & Britton, Stochastic Epidemic Models and Their Statistical Analysis, 2000, chapter 9).
 
 Where no recovery is recorded the infectiousness may still fade: the hazard
 beta sum_j A_ij exp(-gamma (t - t_j)) is fitted as well and kept if a likelihood-ratio test asks
@@ -29,7 +30,8 @@ from graphtide.spread.laws import EPIDEMIC_LAWS
 __all__ = ["Rate", "SpreadRates", "fit_rates"]
 
 _CHI_SQUARE_95 = 3.841458820694124
-_INFECTION, _RECOVERY = 0, 1
+_RECOVERY, _ONSET, _INFECTION = 0, 1, 2
+"""Events, those of one time in this order; but none recovers before it was infectious."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +64,14 @@ class SpreadRates:
     """Rates of one law.
 
     Attributes:
-        law: si, sis or sir.
+        law: si, sis, sir or seir.
         infection: beta.
         recovery: gamma (delta for sis); None for si.
         fading: whether gamma is a fading of infectiousness, not seen as recoveries.
         transmissions: infections that had an infectious neighbour.
         unexplained: infections, after the first, that had none.
         log_likelihood: up to the weights of edges.
+        incubation: sigma of seir; None for the others.
     """
 
     law: str
@@ -78,6 +81,7 @@ class SpreadRates:
     transmissions: int
     unexplained: int
     log_likelihood: float
+    incubation: Rate | None = None
 
     @property
     def values(self) -> dict[str, float]:
@@ -86,6 +90,8 @@ class SpreadRates:
         found = {law.infection: self.infection.value}
         if self.recovery is not None:
             found[law.recovery] = self.recovery.value
+        if self.incubation is not None:
+            found[law.incubation] = self.incubation.value
         return found
 
 
@@ -93,24 +99,31 @@ def fit_rates(cascades: Cascades, graph: Graph, *, until: float | None = None) -
     """Return the maximum-likelihood rates of cascades on a network.
 
     Args:
-        cascades: of the network's nodes in its order. With recoveries the law is sir, or sis where
-            nodes are infected again; without them si, or sir where infectiousness fades.
+        cascades: of the network's nodes in its order. Where it is given when nodes became
+            infectious, the law is seir; else with recoveries sir, or sis where nodes are infected
+            again; without them si, or sir where infectiousness fades.
         graph: the network, N nodes; its weights multiply the rate.
         until: end of observation of every cascade; None for each one's last event.
 
     Raises:
         InputError: the end of observation comes before an event; there is no infection after the
-            first of each cascade; or none of them has an infected neighbour.
+            first of each cascade; none of them has an infectious neighbour; or nodes that were
+            exposed first are infected again.
     """
     if cascades.names != graph.names:
         raise InputError("the cascades are not of the network's nodes in its order")
+    if cascades.has_onset and cascades.reinfected:
+        raise InputError(
+            "nodes are exposed first and infected again later; no law of the four does both"
+        )
     ends = [_end(cascade, until) for cascade in cascades.items]
     network = outgoing(graph)
-    totals = np.zeros(6)
+    totals = np.zeros(8)
     for cascade, end in zip(cascades.items, ends, strict=True):
         kind, node, time, seed = _events(cascade, end)
         totals += _sweep(network, kind, node, time, seed, end, cascades.reinfected)
-    pressure, exposure, infected_time, transmissions, unexplained, recoveries = totals.tolist()
+    pressure, exposure, infected_time, transmissions, unexplained, recoveries = totals[:6].tolist()
+    onsets, exposed_time = totals[6:].tolist()
     if transmissions == 0 or exposure == 0.0:
         raise InputError(
             f"of {cascades.infections} infections none comes after the first of its cascade with "
@@ -118,7 +131,7 @@ def fit_rates(cascades: Cascades, graph: Graph, *, until: float | None = None) -
         )
     infection = Rate.from_events(transmissions, exposure)
     likelihood = pressure + transmissions * (np.log(infection.value) - 1.0)
-    if not cascades.has_recovery:
+    if not cascades.has_recovery and not cascades.has_onset:
         plain = SpreadRates(
             "si", infection, None, False, int(transmissions), int(unexplained), likelihood
         )
@@ -127,14 +140,25 @@ def fit_rates(cascades: Cascades, graph: Graph, *, until: float | None = None) -
     recovery = Rate.from_events(recoveries, infected_time)
     if recoveries:
         likelihood += recoveries * (np.log(recovery.value) - 1.0)
+    incubation = None
+    if cascades.has_onset:
+        if exposed_time == 0.0:
+            raise InputError(
+                "every node became infectious as soon as it was infected; leave the column "
+                "'infectious' out"
+            )
+        incubation = Rate.from_events(onsets, exposed_time)
+        likelihood += onsets * (np.log(incubation.value) - 1.0) if onsets else 0.0
+    once = "sir" if incubation is None else "seir"
     return SpreadRates(
-        "sis" if cascades.reinfected else "sir",
+        "sis" if cascades.reinfected else once,
         infection,
         recovery,
         False,
         int(transmissions),
         int(unexplained),
         likelihood,
+        incubation,
     )
 
 
@@ -151,13 +175,12 @@ def _end(cascade: Cascade, until: float | None) -> float:
 
 def _events(cascade: Cascade, end: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return kinds, nodes, times and whether it is a beginning, of all events in order."""
-    seen = cascade.recovery <= end
-    time = np.concatenate([cascade.time, cascade.recovery[seen]])
-    node = np.concatenate([cascade.node, cascade.node[seen]])
-    kind = np.repeat([_INFECTION, _RECOVERY], [len(cascade.time), int(seen.sum())])
-    seed = np.concatenate([cascade.began, np.zeros(int(seen.sum()), bool)])
-    order = np.lexsort((1 - kind, time))  # at one time, recoveries first
-    return kind[order], node[order], time[order], seed[order]
+    moments = np.stack([cascade.recovery, cascade.infectious, cascade.time])
+    kind, place = np.nonzero(moments <= end)
+    time, seed = moments[kind, place], cascade.began[place]
+    at_once = (kind == _RECOVERY) & (cascade.infectious[place] == time)
+    order = np.lexsort((np.where(at_once, _ONSET + 0.5, kind), time))
+    return kind[order], cascade.node[place][order], time[order], seed[order]
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -170,31 +193,35 @@ def _sweep(
     end: float,
     reinfection: bool,
 ) -> np.ndarray:
-    """Return log pressure, exposure, infectious time, transmissions, unexplained, recoveries.
+    """Return sums over one cascade.
 
-    The pressure of a node is the weight of its infectious neighbours; their sum over susceptible
-    nodes changes at events only. Events of one time do not see each other.
+    They are log pressure, exposure, infectious time, transmissions, unexplained, recoveries,
+    onsets after an incubation, exposed time. The pressure of a node is the weight of its infectious
+    neighbours; their sum over susceptible nodes changes at events only. Events of one time do not
+    see each other.
     """
     pointers, targets, weights = network
     count = len(pointers) - 1
     pressure = np.zeros(count)
     infectious_neighbours = np.zeros(count, np.int64)
     susceptible = np.ones(count, np.bool_)
-    total = exposure = infected_time = logarithms = 0.0
-    infected = transmissions = unexplained = recoveries = 0
+    infectious = np.zeros(count, np.bool_)  # or recovered from it for good
+    total = exposure = infected_time = exposed_time = logarithms = 0.0
+    infected = exposed = transmissions = unexplained = recoveries = onsets = 0
     now = time[0]
     first = 0
     while True:
         until = time[first] if first < len(time) else end
         exposure += max(total, 0.0) * (until - now)
         infected_time += infected * (until - now)
+        exposed_time += exposed * (until - now)
         now = until
         if first == len(time):
             break
         after = first
         while after < len(time) and time[after] == now:
             i = node[after]
-            if kind[after] == 0 and not seed[after]:
+            if kind[after] == _INFECTION and not seed[after]:
                 if infectious_neighbours[i] > 0:
                     transmissions += 1
                     logarithms += np.log(pressure[i])
@@ -203,14 +230,23 @@ def _sweep(
             after += 1
         for k in range(first, after):
             i = node[k]
-            sign = 1 if kind[k] == 0 else -1
-            if kind[k] == 0:
+            if kind[k] == _INFECTION:
                 if susceptible[i]:
                     total -= pressure[i]
                 susceptible[i] = False
+                if not infectious[i]:
+                    exposed += 1
+                continue
+            sign = 1 if kind[k] == _ONSET else -1
+            if sign > 0:
+                infectious[i] = True
+                if not susceptible[i]:
+                    exposed -= 1
+                    onsets += 1
             else:
                 recoveries += 1
                 if reinfection:
+                    infectious[i] = False
                     susceptible[i] = True
                     total += pressure[i]
             infected += sign
@@ -225,7 +261,17 @@ def _sweep(
                     total += change
         first = after
     return np.array(
-        [logarithms, exposure, infected_time, transmissions, unexplained, recoveries], np.float64
+        [
+            logarithms,
+            exposure,
+            infected_time,
+            transmissions,
+            unexplained,
+            recoveries,
+            onsets,
+            exposed_time,
+        ],
+        np.float64,
     )
 
 

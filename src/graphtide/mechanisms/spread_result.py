@@ -15,10 +15,19 @@ if TYPE_CHECKING:
     from graphtide.mechanisms.cascades import Cascades
     from graphtide.mechanisms.influence import Influence
     from graphtide.mechanisms.network_inference import InferredNetwork
-    from graphtide.mechanisms.spread_rates import Rate, SpreadRates
+    from graphtide.mechanisms.spread_rates import SpreadRates
     from graphtide.run import Run
 
-__all__ = ["SpreadCurves", "SpreadResult", "spread_notes"]
+__all__ = [
+    "LAW_WORDS",
+    "SpreadCurves",
+    "SpreadResult",
+    "influence_figures",
+    "influence_table",
+    "rate_figures",
+    "spread_notes",
+    "unexplained_note",
+]
 
 _Traced = tuple[np.ndarray, np.ndarray]
 
@@ -86,18 +95,9 @@ class SpreadResult:
     @property
     def metrics(self) -> dict[str, object]:
         """Figures by plain names."""
-        rates = {"infection": _rate_figures(self.rates.infection)}
-        if self.rates.recovery is not None:
-            name = "fading" if self.rates.fading else "recovery"
-            rates[name] = _rate_figures(self.rates.recovery)
         network: dict[str, object] = {}
         if self.inferred is not None:
             network["inferred_edges"] = len(self.inferred.rate)
-        chosen: dict[str, object] = {}
-        if self.influence is not None:
-            chosen["influential_nodes"] = [self.graph.names[i] for i in self.influence.nodes]
-            chosen["influential_reach"] = float(self.influence.reached[-1])
-            chosen["influence_guarantee"] = self.influence.guarantee
         patterns = []
         for _, rows in self.shapes.groupby("pattern"):
             medians = np.median(rows.filter(items=_SHAPE).to_numpy(dtype=np.float64), axis=0)
@@ -106,7 +106,7 @@ class SpreadResult:
         return {
             "law": self.rates.law,
             "equation": self.equation.text(values=True, digits=5),
-            "rates": rates,
+            "rates": rate_figures(self.rates),
             "cascades": len(self.cascades.items),
             "infections": self.cascades.infections,
             "transmissions": self.rates.transmissions,
@@ -114,7 +114,7 @@ class SpreadResult:
             "nodes": self.graph.node_count,
             "log_likelihood": self.rates.log_likelihood,
             **network,
-            **chosen,
+            **influence_figures(self.influence, self.graph),
             "patterns": patterns,
             "seconds": self.seconds,
             "notes": list(self.notes),
@@ -159,19 +159,6 @@ class SpreadResult:
         )
         return table.sort_values("log_likelihood_gain", ascending=False, ignore_index=True)
 
-    def influence_table(self) -> pandas.DataFrame:
-        """Return one row a chosen node: node, nodes reached with those before, standard error."""
-        import pandas
-
-        assert self.influence is not None
-        return pandas.DataFrame(
-            {
-                "node": [self.graph.names[i] for i in self.influence.nodes],
-                "reached": self.influence.reached,
-                "standard_error": self.influence.standard_error,
-            }
-        )
-
     def save(self, run: Run) -> None:
         """Write the law, the tables and the notes into a run."""
         run.write_graph(self.graph)
@@ -182,7 +169,7 @@ class SpreadResult:
         if self.inferred is not None:
             run.write_table("network", self.network_table())
         if self.influence is not None:
-            run.write_table("influence", self.influence_table())
+            run.write_table("influence", influence_table(self.influence, self.graph))
         run.write_json("notes.json", list(self.notes))
         run.write_metrics(self.metrics)
 
@@ -190,13 +177,65 @@ class SpreadResult:
 _SHAPE = ("size", "depth", "breadth", "structural_virality", "duration")
 
 
-def _rate_figures(rate: Rate) -> dict[str, float]:
-    return {
-        "value": float(rate.value),
-        "standard_error": float(rate.standard_error),
-        "low": float(rate.low),
-        "high": float(rate.high),
+def rate_figures(rates: SpreadRates) -> dict[str, dict[str, float]]:
+    """Return each rate that was found by its name: value, standard error, low and high."""
+    named = {
+        "infection": rates.infection,
+        "incubation": rates.incubation,
+        "fading" if rates.fading else "recovery": rates.recovery,
     }
+    return {
+        name: {
+            "value": float(rate.value),
+            "standard_error": float(rate.standard_error),
+            "low": float(rate.low),
+            "high": float(rate.high),
+        }
+        for name, rate in named.items()
+        if rate is not None
+    }
+
+
+def influence_figures(influence: Influence | None, graph: Graph) -> dict[str, object]:
+    """Return the nodes chosen and what they reach; nothing where none were asked for."""
+    if influence is None:
+        return {}
+    return {
+        "influential_nodes": [graph.names[i] for i in influence.nodes],
+        "influential_reach": float(influence.reached[-1]),
+        "influence_guarantee": influence.guarantee,
+    }
+
+
+def influence_table(influence: Influence, graph: Graph) -> pandas.DataFrame:
+    """Return one row a chosen node: node, nodes reached with those before, standard error."""
+    import pandas
+
+    return pandas.DataFrame(
+        {
+            "node": [graph.names[i] for i in influence.nodes],
+            "reached": influence.reached,
+            "standard_error": influence.standard_error,
+        }
+    )
+
+
+LAW_WORDS = {
+    "si": "si: who is infected stays infectious.",
+    "sis": "sis: who recovers can be infected again.",
+    "sir": "sir: who recovers is immune.",
+    "seir": "seir: who is infected infects others after an incubation; who recovers is immune.",
+}
+"""What each law says."""
+
+
+def unexplained_note(rates: SpreadRates) -> str:
+    """Return the sentence on infections that no neighbour explains."""
+    share = rates.unexplained / (rates.unexplained + rates.transmissions)
+    return (
+        f"{rates.unexplained} infections ({100 * share:.2g} %) had no infectious neighbour: an "
+        "edge is missing, or they came from outside; they do not count in the rate."
+    )
 
 
 def spread_notes(
@@ -207,12 +246,7 @@ def spread_notes(
     shapes: pandas.DataFrame,
 ) -> list[str]:
     """Return what a reader should know of the result, one sentence or two an entry."""
-    words = {
-        "si": "si: who is infected stays infectious.",
-        "sis": "sis: who recovers can be infected again.",
-        "sir": "sir: who recovers is immune.",
-    }
-    notes = [words[rates.law]]
+    notes = [LAW_WORDS[rates.law]]
     if rates.fading:
         notes[0] = (
             "No recovery was recorded, but infectiousness fades with time since infection "
@@ -230,11 +264,7 @@ def spread_notes(
             "used cannot be seen."
         )
     if rates.unexplained:
-        share = rates.unexplained / (rates.unexplained + rates.transmissions)
-        notes.append(
-            f"{rates.unexplained} infections ({100 * share:.2g} %) had no infectious neighbour: an "
-            "edge is missing, or they came from outside; they do not count in the rate."
-        )
+        notes.append(unexplained_note(rates))
     probability = np.concatenate([chance for _, chance in traced])
     known = probability[np.isfinite(probability)]
     if known.size and not cascades.has_parents:

@@ -24,15 +24,19 @@ _WORDS = {
 
 
 def spread_page(run: Run) -> Page:
-    """Return the page of cascades and their law."""
+    """Return the page of cascades, or of states of nodes, and their law."""
     metrics = run.read_metrics()
     equation = Equation.read(run.path / "equation.json")
     notes = run.read_json("notes.json")
     rates = metrics["rates"]
     assert isinstance(rates, dict)
     infection = rates["infection"]
+    cascades = "cascades" in metrics
+    where = (
+        f"in {metrics['cascades']} cascades" if cascades else f"in {metrics['readings']} readings"
+    )
     lead = (
-        f"{metrics['infections']} infections in {metrics['cascades']} cascades on "
+        f"{metrics['infections']} infections {where} on "
         f"{metrics['nodes']} nodes: an infectious neighbour infects at the rate "
         f"{number(infection['value'])} ({number(infection['low'])} to "
         f"{number(infection['high'])}) for an edge of weight 1."
@@ -40,12 +44,25 @@ def spread_page(run: Run) -> Page:
     law = Section(
         "The law",
         (),
-        (_rates_table(rates), _curves_figure(run.read_table("curves"), str(metrics["law"]))),
+        (
+            _rates_table(rates),
+            _curves_figure(run.read_table("curves"), str(metrics["law"]), cascades),
+        ),
         law=formula(equation.latex_lines(values=True, digits=3)),
         notes=tuple(map(str, notes)) if isinstance(notes, list) else (),
     )
-    shapes = run.read_table("shapes")
-    geometry = Section(
+    sections = [law]
+    if cascades:
+        sections.append(_shapes_section(run.read_table("shapes")))
+    if (run.path / "network.csv").is_file():
+        sections.append(_network_section(run.read_table("network")))
+    if (run.path / "influence.csv").is_file():
+        sections.append(_influence_section(run.read_table("influence"), metrics))
+    return Page("The law of spread", lead, tuple(sections), provenance(run))
+
+
+def _shapes_section(shapes: pandas.DataFrame) -> Section:
+    return Section(
         "The shapes of the cascades",
         (
             "Structural virality is the mean distance between two nodes of a cascade: near 2 where "
@@ -53,12 +70,6 @@ def spread_page(run: Run) -> Page:
         ),
         (_distributions_figure(shapes), _plane_figure(shapes), _patterns_table(shapes)),
     )
-    sections = [law, geometry]
-    if (run.path / "network.csv").is_file():
-        sections.append(_network_section(run.read_table("network")))
-    if (run.path / "influence.csv").is_file():
-        sections.append(_influence_section(run.read_table("influence"), metrics))
-    return Page("The law of spread", lead, tuple(sections), provenance(run))
 
 
 def _rates_table(rates: dict[str, dict[str, float]]) -> Table:
@@ -77,7 +88,7 @@ def _rates_table(rates: dict[str, dict[str, float]]) -> Table:
     )
 
 
-def _curves_figure(curves: pandas.DataFrame, law: str) -> Figure:
+def _curves_figure(curves: pandas.DataFrame, law: str, cascades: bool) -> Figure:
     figure, (axis,) = canvas(width=8.0, height=3.4)
     times = curves["time"]
     axis.fill_between(
@@ -91,23 +102,28 @@ def _curves_figure(curves: pandas.DataFrame, law: str) -> Figure:
     )
     axis.plot(times, curves["simulated_mean"], color=MODEL, label="mean of runs")
     axis.plot(times, curves["mean_field"], "--", color=BASELINE, label="mean field")
-    axis.plot(times, curves["observed_mean"], ".", color=INK, markersize=4, label="observed, mean")
-    for name in ("observed_q05", "observed_q95"):
-        axis.plot(times, curves[name], ":", color=INK, linewidth=0.9)
-    axis.plot([], [], ":", color=INK, linewidth=0.9, label="observed, 5 and 95 %")
-    axis.set_xlabel("time since the beginning of the cascade")
+    label = "observed, mean" if cascades else "observed"
+    axis.plot(times, curves["observed_mean"], ".", color=INK, markersize=4, label=label)
+    if cascades:
+        for name in ("observed_q05", "observed_q95"):
+            axis.plot(times, curves[name], ":", color=INK, linewidth=0.9)
+        axis.plot([], [], ":", color=INK, linewidth=0.9, label="observed, 5 and 95 %")
+    began = "beginning of the cascade" if cascades else "first reading"
+    axis.set_xlabel(f"time since the {began}")
     what = "infected nodes" if law == "sis" else "nodes infected so far"
     axis.set_ylabel(what)
     axis.set_ylim(bottom=0)
     axis.legend(loc="best")
     last = {name: float(curves[name].to_numpy()[-1]) for name in curves.columns}
     finding = (
-        f"At the end {number(last['observed_mean'])} {what} on average were observed; runs of the "
+        f"At the end {number(last['observed_mean'])} {what}{' on average' if cascades else ''} "
+        f"were observed; runs of the "
         f"law give {number(last['simulated_mean'])} ({number(last['simulated_q05'])} to "
         f"{number(last['simulated_q95'])}), the mean field {number(last['mean_field'])}."
     )
     caption = (
-        "Observed cascades, stochastic runs of the law from the same beginnings, and the mean "
+        f"{'Observed cascades' if cascades else 'What was read'}, stochastic runs of the law from "
+        "the same beginnings, and the mean "
         "field, which takes neighbours as independent and so spreads too fast on sparse networks. "
         + finding
     )

@@ -40,12 +40,14 @@ class Infections:
     Attributes:
         node: (K,) numbers of nodes.
         time: (K,) when they were infected; the first time of the run for those that began so.
+        infectious: (K,) when they became infectious; infinite where they had not by the last time.
         recovery: (K,) when they recovered; infinite where they had not by the last time.
         source: (K,) the node that infected them, -1 for those that began infected.
     """
 
     node: np.ndarray
     time: np.ndarray
+    infectious: np.ndarray
     recovery: np.ndarray
     source: np.ndarray
 
@@ -216,8 +218,11 @@ class _Once:
         if keep:
             order = np.argsort(infected, kind="stable")
             order = order[np.isfinite(infected[order])]
-            ended = np.where(recovered > span[1], np.inf, recovered)[order]
-            kept = Infections(order, infected[order], ended, source[order].astype(np.int64))
+            begun, ended = (
+                np.where(moment > span[1], np.inf, moment)[order]
+                for moment in (infectious, recovered)
+            )
+            kept = Infections(order, infected[order], begun, ended, source[order].astype(np.int64))
         return _OneRun(counts, ever, kept)
 
 
@@ -249,7 +254,7 @@ class _Reinfection:
         kept = None
         if keep:
             ended = np.where(recovery > self.times[-1], np.inf, recovery)
-            kept = Infections(node.astype(np.int64), time, ended, source.astype(np.int64))
+            kept = Infections(node.astype(np.int64), time, time, ended, source.astype(np.int64))
         return _OneRun(counts, len(np.unique(node)), kept)
 
 
