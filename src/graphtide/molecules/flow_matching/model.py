@@ -36,6 +36,7 @@ from graphtide.molecules.flow_matching.pairs import Pairs
 from graphtide.molecules.flow_matching.path import distorted, noised
 from graphtide.molecules.flow_matching.sampler import Graphs, Sampling, corrected, run_chain
 from graphtide.molecules.generator import Generator, Progress, Sample
+from graphtide.training.threads import side_by_side
 
 __all__ = ["Atoms", "FlowMatching", "Precision", "Start"]
 
@@ -292,21 +293,33 @@ class FlowMatching(Generator):
             how = replace(how, steps=steps)
         wishes = Wishes.read(self, scaffold, condition)
         drawing = torch.Generator().manual_seed(seed)
-        generator = torch.Generator(self.device).manual_seed(seed)
+
+        def make(task: tuple[int, tuple[np.ndarray, Graphs]]) -> tuple[np.ndarray, Sample]:
+            batch, (places, begin) = task
+            own = int(np.random.SeedSequence((seed, batch)).generate_state(1, np.uint64)[0] >> 1)
+            return places, self._batch(begin, how, torch.Generator(self.device).manual_seed(own))
+
         smiles, valid, done = [""] * number, np.zeros(number, dtype=bool), 0
-        for places, begin in starts(self, number, wishes, how.batch, drawing):
-            graphs = run_chain(self, begin, how, generator)
-            written = self.written(graphs)
-            valid[places] = [bool(text) for text in written]
-            if how.correct and not all(written):
-                better = self.written(corrected(self, graphs, how, generator))
-                written = [text or other for text, other in zip(written, better, strict=True)]
-            for place, text in zip(places.tolist(), written, strict=True):
+        tasks = enumerate(starts(self, number, wishes, how.batch, drawing))
+        for places, made in side_by_side(make, tasks, self.device):
+            valid[places] = made.valid_before_correction
+            for place, text in zip(places.tolist(), made.smiles, strict=True):
                 smiles[place] = text
             done += len(places)
             if progress is not None:
                 progress(done / number, f"{done} of {number} molecules")
         return Sample(tuple(smiles), valid, time.perf_counter() - began)
+
+    def _batch(self, begin: Graphs, how: Sampling, generator: torch.Generator) -> Sample:
+        """Run the chain on graphs of one size, and correct what is not legal at its end."""
+        began = time.perf_counter()
+        graphs = run_chain(self, begin, how, generator)
+        written = self.written(graphs)
+        valid = np.array([bool(text) for text in written])
+        if how.correct and not valid.all():
+            better = self.written(corrected(self, graphs, how, generator))
+            written = [text or other for text, other in zip(written, better, strict=True)]
+        return Sample(tuple(written), valid, time.perf_counter() - began)
 
     def written(self, graphs: Graphs) -> list[str]:
         """Return the canonical SMILES of each graph, "" where it is illegal or RDKit refuses it."""
