@@ -59,7 +59,8 @@ def main() -> None:
         figures[f"fcd_{name}_floor"] = found["fcd_floor"]
         figures[f"scaffold_similarity_{name}"] = found["scaffold_similarity"]
         figures["validity"] = found["validity"]
-    keep(asked.results, "moses", asked.model, figures)
+    name = asked.model if asked.model == "digress" else f"{asked.model}, {asked.minutes:g} minutes"
+    keep(asked.results, "moses", name, figures)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import mean, median
 
 from summary_analysis import analysis, control, roads
-from summary_molecules import constrained, generation, goal_directed, prediction
+from summary_molecules import constrained, generation, goal_directed, moses, prediction
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parents[1] / "README.md"
@@ -401,6 +401,7 @@ def section() -> str:
         *control(),
         *roads(),
         *generation(),
+        *moses(),
         *prediction(),
         *goal_directed(),
         *constrained(),

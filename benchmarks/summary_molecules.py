@@ -20,8 +20,7 @@ def generation() -> list[str]:
             if model not in MODELS:
                 continue
             lines.append(
-                f"{title}, {model.replace('_', ' ')}, {figures['minutes']:g} minutes of training "
-                f"on {figures['threads']} thread: "
+                f"{title}, {model.replace('_', ' ')}, {_time(figures)}: "
                 f"{100 * figures['validity_before_correction']:.1f} % valid and "
                 "connected as drawn, "
                 f"{100 * figures['validity']:.1f} % after correction, "
@@ -46,6 +45,37 @@ def generation() -> list[str]:
                 f"(`{name}.py`)."
             )
     return lines
+
+
+def moses() -> list[str]:
+    """Return the distances to both test sets of MOSES."""
+    path = RESULTS / "moses.json"
+    lines = []
+    for key, figures in (json.loads(path.read_text()) if path.exists() else {}).items():
+        model = key.split(",")[0]
+        if model not in (*MODELS, "digress"):
+            continue
+        what = "DiGress's own published samples" if model == "digress" else (
+            f"{model.replace('_', ' ')}, {_time(figures)}"
+        )  # fmt: skip
+        published = figures["published_char_rnn"]
+        lines.append(
+            f"MOSES, {what}: {100 * figures['validity']:.1f} % valid, FCD "
+            f"{figures['fcd_test']:.3f} to the test set and {figures['fcd_test_scaffolds']:.3f} to "
+            f"the scaffold test set (real against real {figures['fcd_test_floor']:.3f} and "
+            f"{figures['fcd_test_scaffolds_floor']:.3f}) of {figures['number']:,} samples; "
+            f"published for CharRNN: {published['fcd_test']:.3f} and "
+            f"{published['fcd_test_scaffolds']:.3f} (`moses.py`)."
+        )
+    return lines
+
+
+def _time(figures: dict[str, float]) -> str:
+    threads = figures["threads"]
+    return (
+        f"{figures['training_cpu_seconds'] / 60:.0f} CPU minutes of training on {threads:g} "
+        f"thread{'s' if threads > 1 else ''}"
+    )
 
 
 def goal_directed() -> list[str]:
