@@ -129,6 +129,23 @@ def test_workers_give_the_same_and_end_what_hangs(tmp_path):
         assert oracle.calls == 6
 
 
+@pytest.mark.peer
+@pytest.mark.filterwarnings("ignore")
+def test_actors_of_ray_give_the_same_and_end_what_hangs_or_dies():
+    pytest.importorskip("ray")
+    smiles = ["CCO", "CN", "CO", "CC", "CS", "CCCC"]
+    with Oracle(Letters(nap=60.0), 10, workers=2, time_limit=2.0, backend="ray") as oracle:
+        np.testing.assert_array_equal(oracle(smiles), [3, np.nan, np.nan, 2, np.nan, 4])
+        reasons = {one.smiles: one.reason for one in oracle.evaluations}
+        assert reasons["CO"] == "it took more than 2 s"
+        assert reasons["CN"] == "RuntimeError: no amines please"
+        np.testing.assert_array_equal(oracle(["CCC", "CCCCC"]), [3, 5])
+        assert oracle.calls == 8
+    with Oracle(Deadly(), 10, workers=1, backend="ray") as oracle:
+        np.testing.assert_array_equal(oracle(["CO", "CC"]), [np.nan, 2])
+        assert oracle.evaluations[0].reason == "its process died"
+
+
 class Deadly(Letters):
     def __call__(self, smiles):
         if "CO" in smiles:

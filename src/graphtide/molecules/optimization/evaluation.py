@@ -230,7 +230,7 @@ def _serve(objective: Objective, width: int, pipe: connection.Connection) -> Non
 
 
 class _Ray:
-    """Evaluates as tasks of Ray, on whatever machines it has."""
+    """Evaluates in actors of Ray, on whatever machines it has, each one molecule at a time."""
 
     def __init__(
         self, objective: Objective, width: int, workers: int, time_limit: float | None
@@ -246,34 +246,79 @@ class _Ray:
         self._width = width
         self._count = workers
         self._limit = time_limit
+        self._idle: list[Any] = []
 
     def evaluate(self, smiles: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
         ray = self._ray
         if not ray.is_initialized():
             ray.init(num_cpus=self._count, include_dashboard=False, log_to_driver=False)
-        task = ray.remote(max_retries=0)(judged)
-        shared = ray.put(self._objective)
-        waiting, running = deque(smiles), {}
-        while waiting or running:
-            while waiting and len(running) < self._count:
-                text = waiting.popleft()
-                running[task.remote(shared, [text], self._width)] = text, time.monotonic()
-            done, _ = ray.wait(list(running), num_returns=1, timeout=self._limit)
-            for reference in done:
-                text, _ = running.pop(reference)
-                try:
-                    yield text, ray.get(reference)[0]
-                except ray.exceptions.RayError as error:
-                    yield text, _failed(f"Ray: {_one_line(error)}", self._width)
-            for reference, (text, began) in list(running.items()):
-                if self._limit is not None and time.monotonic() - began >= self._limit:
-                    ray.cancel(reference, force=True)
-                    del running[reference]
-                    yield text, _failed(f"it took more than {self._limit:g} s", self._width)
+        judge = ray.remote(num_cpus=1)(_Judge)
+        waiting, running = deque(smiles), dict[Any, tuple[Any, str | None, float]]()
+        open_tasks = len(waiting)
+        try:
+            while open_tasks:
+                while len(self._idle) + len(running) < min(self._count, open_tasks):
+                    actor = judge.remote(self._objective, self._width)
+                    running[actor.ready.remote()] = actor, None, 0.0
+                while self._idle and waiting:
+                    actor, text = self._idle.pop(), waiting.popleft()
+                    running[actor.judge.remote(text)] = actor, text, time.monotonic()
+                for text, outcome in self._news(running):
+                    open_tasks -= 1
+                    yield text, outcome
+        except BaseException:
+            self.close()  # an interruption leaves no actor with half a task
+            raise
 
     def close(self) -> None:
+        self._idle = []
         if self._ray.is_initialized():
             self._ray.shutdown()
+
+    def _news(
+        self, running: dict[Any, tuple[Any, str | None, float]]
+    ) -> Iterator[tuple[str, Outcome]]:
+        """Wait for the first news, and yield what it is about."""
+        ray, limit = self._ray, self._limit
+        began = [since for _, text, since in running.values() if text is not None]
+        patience = None
+        if limit is not None and began:
+            patience = max(0.0, min(began) + limit - time.monotonic())
+        for reference in ray.wait(list(running), num_returns=1, timeout=patience)[0]:
+            actor, text, _ = running.pop(reference)
+            try:
+                outcome = ray.get(reference)
+            except ray.exceptions.RayError as error:
+                if text is None:
+                    raise InputError(
+                        f"an actor for the objective '{self._objective.name}' could not start: "
+                        f"{_one_line(error)}"
+                    ) from None
+                yield text, _failed("its process died", self._width)
+                continue
+            self._idle.append(actor)
+            if text is not None:
+                yield text, outcome
+        for reference, (actor, text, since) in list(running.items()):
+            if limit is not None and text is not None and time.monotonic() - since >= limit:
+                ray.kill(actor)
+                del running[reference]
+                yield text, _failed(f"it took more than {limit:g} s", self._width)
+
+
+class _Judge:
+    """What an actor of Ray holds."""
+
+    def __init__(self, objective: Objective, width: int) -> None:
+        self._objective = objective
+        self._width = width
+
+    def ready(self) -> None:
+        """Answer once the objective is there."""
+
+    def judge(self, text: str) -> Outcome:
+        """Return the outcome of one molecule."""
+        return judged(self._objective, [text], self._width)[0]
 
 
 def _failed(reason: str, width: int) -> Outcome:
