@@ -26,7 +26,8 @@ from graphtide.dynamics.analysis.lyapunov import lyapunov_exponents
 from graphtide.dynamics.analysis.spectrum import leading_eigenvalues
 from graphtide.dynamics.catalogue import CATALOGUE, ndcn_start
 from graphtide.dynamics.fit import fit
-from graphtide.dynamics.neural_fit import NeuralSettings, fit_neural
+from graphtide.dynamics.neural_data import NeuralSettings
+from graphtide.dynamics.neural_fit import fit_neural
 from graphtide.dynamics.simulate import simulate
 from graphtide.graph import Graph
 from graphtide.run import Run

@@ -280,7 +280,8 @@ def learned_tipping(_: Path | None) -> dict[str, object]:
     The closed form has no ensemble; the members of the neural field give an interval.
     """
     from graphtide.dynamics.fit import fit
-    from graphtide.dynamics.neural_fit import NeuralSettings, fit_neural
+    from graphtide.dynamics.neural_data import NeuralSettings
+    from graphtide.dynamics.neural_fit import fit_neural
     from graphtide.dynamics.simulate import simulate
 
     found: dict[str, object] = {}

@@ -30,7 +30,8 @@ import torch
 
 from graphtide.dynamics.holdout import Holdout
 from graphtide.dynamics.neural import set_output
-from graphtide.dynamics.neural_fit import NeuralSettings, fit_neural
+from graphtide.dynamics.neural_data import NeuralSettings
+from graphtide.dynamics.neural_fit import fit_neural
 from graphtide.errors import GraphtideError
 from graphtide.graph import Graph
 from graphtide.mechanisms.distil import distil, field_sample

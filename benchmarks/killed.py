@@ -51,7 +51,8 @@ def _field(folder: Path) -> dict[str, object]:
     from graphtide import Graph
     from graphtide.dynamics import neural_training
     from graphtide.dynamics.catalogue import CATALOGUE
-    from graphtide.dynamics.neural_fit import NeuralSettings, fit_neural
+    from graphtide.dynamics.neural_data import NeuralSettings
+    from graphtide.dynamics.neural_fit import fit_neural
     from graphtide.dynamics.simulate import simulate
 
     neural_training.Checkpoint = lambda path, _seconds, identity: _often(path, identity)
@@ -60,7 +61,7 @@ def _field(folder: Path) -> dict[str, object]:
     times = np.linspace(0.0, 5.0, 40)
     states = simulate(CATALOGUE["gene"].equation, graph, times, start, noise=0.02, seed=0)
     print("begins", flush=True)
-    settings = NeuralSettings(model="message_passing", members=2)
+    settings = NeuralSettings(model="message_passing", ensemble=2)
     fit = fit_neural(states, graph, settings=settings, checkpoints=folder)
     return fit.field.state_dict()
 

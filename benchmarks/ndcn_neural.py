@@ -29,8 +29,9 @@ import numpy as np
 import torch
 
 from graphtide.dynamics.fit import Fit
-from graphtide.dynamics.neural_fit import NeuralSettings, fit_neural
-from graphtide.dynamics.neural_training import TrainingSettings
+from graphtide.dynamics.neural_data import NeuralSettings
+from graphtide.dynamics.neural_fit import fit_neural
+from graphtide.dynamics.neural_task import TrainingSettings
 from graphtide.errors import GraphtideError
 from graphtide.graph import Graph
 from graphtide.trajectory import Trajectory

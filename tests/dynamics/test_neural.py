@@ -9,8 +9,9 @@ from graphtide.dynamics.holdout import Holdout
 from graphtide.dynamics.intervals import Intervals, coverage
 from graphtide.dynamics.latent import PARTS, LatentDiffusionField
 from graphtide.dynamics.neural import MessagePassingField, output_of
-from graphtide.dynamics.neural_fit import NeuralSettings, fit_neural
-from graphtide.dynamics.neural_training import TrainingSettings
+from graphtide.dynamics.neural_data import NeuralSettings
+from graphtide.dynamics.neural_fit import fit_neural
+from graphtide.dynamics.neural_task import TrainingSettings
 from graphtide.dynamics.surroundings import Inputs, Surroundings
 from graphtide.dynamics.visited import CELLS, Visited
 from graphtide.errors import InputError

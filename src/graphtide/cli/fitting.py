@@ -13,7 +13,7 @@ from graphtide.errors import InputError
 
 if TYPE_CHECKING:
     from graphtide.dynamics.fit import Fit
-    from graphtide.dynamics.neural_fit import NeuralSettings
+    from graphtide.dynamics.neural_data import NeuralSettings
 
 __all__ = ["FitOptions", "fit_states"]
 
@@ -145,8 +145,8 @@ def _settings(options: FitOptions) -> NeuralSettings | None:
         return None
     if options.transform != "none":
         raise InputError("--transform goes with --model closed_form only")
-    from graphtide.dynamics.neural_fit import NeuralSettings
-    from graphtide.dynamics.neural_training import TrainingSettings
+    from graphtide.dynamics.neural_data import NeuralSettings
+    from graphtide.dynamics.neural_task import TrainingSettings
 
     if options.loss not in ("square", "l1", "gaussian"):
         raise InputError(f"--loss {options.loss}: square, l1 or gaussian was expected")

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from graphtide.dynamics.latent import LatentDiffusionField
-from graphtide.dynamics.neural_training import LOST, Task, Trained
+from graphtide.dynamics.neural_task import LOST, Task, Trained
 from graphtide.dynamics.segments import LossKind
 from graphtide.dynamics.weak_training import WeakForm
 from graphtide.errors import InputError

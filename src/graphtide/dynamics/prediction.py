@@ -15,7 +15,7 @@ from graphtide.dynamics.fields import LearnedField
 from graphtide.dynamics.intervals import Intervals
 from graphtide.dynamics.latent import LatentDiffusionField
 from graphtide.dynamics.neural import MessagePassingField, set_output
-from graphtide.dynamics.neural_training import roll_out_numeric
+from graphtide.dynamics.neural_task import roll_out_numeric
 from graphtide.dynamics.surroundings import Inputs
 from graphtide.errors import ComputationError, InputError
 from graphtide.graph import Graph
