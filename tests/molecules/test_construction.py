@@ -13,6 +13,7 @@ from graphtide.molecules.building import END, Building, advance, views, walk
 from graphtide.molecules.chemistry import canonical_smiles, to_smiles
 from graphtide.molecules.construction import Construction, ConstructionExamples, fit_construction
 from graphtide.molecules.corpus import Corpus
+from graphtide.molecules.recurrence import DifferentialRecurrence
 from graphtide.molecules.traversal import Actions, traverse
 
 
@@ -203,3 +204,33 @@ def test_what_the_model_cannot_do_is_refused(fitted):
         model.log_likelihood(Corpus.from_smiles(["FP(F)(F)(F)F"]))
     with pytest.raises(InputError, match="one of them"):
         fit_construction(Corpus.from_smiles(["C"]))
+
+
+def test_the_differential_cell_goes_on_from_its_memory():
+    torch.manual_seed(0)
+    network = DifferentialRecurrence(5, 7, 2).double()
+    told = torch.randn(3, 6, 5, dtype=torch.float64)
+    whole, last = network(told)
+    states, memory = [], None
+    for place in range(6):
+        one, memory = network(told[:, place : place + 1], memory)
+        states.append(one)
+    torch.testing.assert_close(torch.cat(states, dim=1), whole)
+    torch.testing.assert_close(memory, last)
+    assert whole.abs().max() <= 1.0  # the gated field and the update keep the state bounded
+
+
+def test_a_construction_with_the_differential_cell_learns_and_is_kept(corpus, tmp_path):
+    model, training = fit_construction(
+        corpus, steps=40, width=24, layers=1, batch=16, cell="differential", seed=0
+    )
+    assert training.history[-1].score < training.history[0].score
+    made = model.sample(30, seed=1)
+    assert all(canonical_smiles(text) for text in made.smiles)
+    again = Construction.from_settings(
+        {"vocabulary": [str(kind) for kind in model.vocabulary], **model.settings()}
+    )
+    again.load_state_dict(model.state_dict())
+    assert again.sample(30, seed=1).smiles == made.smiles
+    with pytest.raises(InputError, match="'lstm' is no cell"):
+        fit_construction(corpus, steps=1, cell="lstm")

@@ -45,6 +45,13 @@ def fit(
         float,
         typer.Option(min=0.0, max=1.0, help="Share of batches in random orders (construction)."),
     ] = 0.0,
+    cell: Annotated[
+        str,
+        typer.Option(
+            help="Of the recurrent network: gru, or differential, whose state flows between "
+            "actions; slower (construction)."
+        ),
+    ] = "gru",
     properties: Annotated[
         str,
         typer.Option(
@@ -81,6 +88,7 @@ def fit(
         mixtures,
         most_atoms,
         random_orders,
+        cell,
         tuple(name.strip() for name in properties.split(",") if name.strip()),
         samples,
         seed,

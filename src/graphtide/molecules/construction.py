@@ -11,7 +11,8 @@ the network which kind it is in, and samples are drawn in the canonical one.
 
 Sources: Li et al., Learning deep generative models of graphs, 2018 (graphs by actions); Segler et
 al., ACS Central Science 4 (2018) 120 (recurrent networks on canonical SMILES, whose order this is);
-Cho et al., EMNLP 2014 (gated recurrent unit).
+Cho et al., EMNLP 2014 (gated recurrent unit); De Brouwer et al., NeurIPS 2019 (its differential
+cousin).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from graphtide.molecules.chemistry import AtomType, to_smiles
 from graphtide.molecules.corpus import Corpus
 from graphtide.molecules.generator import Generator, Sample
 from graphtide.molecules.learning import Plan, held_out_split, plan_steps, train_generator
+from graphtide.molecules.recurrence import CellName, make_recurrence
 from graphtide.molecules.traversal import Actions, Sequences, traverse
 from graphtide.training.loop import Training
 
@@ -94,6 +96,7 @@ class _Shape:
     layers: int
     embedding: int
     dropout: float
+    cell: CellName
 
 
 class Construction(Generator):
@@ -105,6 +108,8 @@ class Construction(Generator):
         layers: number of them.
         embedding: width of what it is told at each step.
         dropout: share of the units between layers left out in training.
+        cell: of the recurrent layers: "gru", or "differential", whose state flows by a differential
+            equation between actions and which takes several times as long.
     """
 
     kind = "construction"
@@ -117,10 +122,11 @@ class Construction(Generator):
         layers: int = 2,
         embedding: int = 128,
         dropout: float = 0.0,
+        cell: CellName = "gru",
     ) -> None:
         super().__init__(actions.vocabulary)
         self.actions = actions
-        self.shape = _Shape(width, layers, embedding, dropout)
+        self.shape = _Shape(width, layers, embedding, dropout, cell)
         self._rules = actions.rules()
         count = len(actions)
         # One row more for the start, where nothing was done yet.
@@ -128,7 +134,7 @@ class Construction(Generator):
         self.embed_type = nn.Embedding(len(actions.vocabulary) + 1, embedding)
         self.embed_order = nn.Embedding(2, embedding)
         self.describe = nn.Linear(FEATURES, embedding)
-        self.recurrent = nn.GRU(embedding, width, layers, batch_first=True, dropout=dropout)
+        self.recurrent = make_recurrence(cell, embedding, width, layers, dropout)
         self.decide = nn.Sequential(
             nn.Linear(width + embedding, width // 2), nn.SiLU(), nn.Linear(width // 2, count)
         )
@@ -143,6 +149,7 @@ class Construction(Generator):
             "layers": shape.layers,
             "embedding": shape.embedding,
             "dropout": shape.dropout,
+            "cell": shape.cell,
         }
 
     @classmethod
@@ -158,6 +165,7 @@ class Construction(Generator):
                 layers=cast("int", settings["layers"]),
                 embedding=cast("int", settings["embedding"]),
                 dropout=cast("float", settings["dropout"]),
+                cell=cast("CellName", settings["cell"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"these settings describe no construction model: {error}") from None
@@ -291,6 +299,7 @@ def fit_construction(
     batch: int = 256,
     learning_rate: float = 2e-3,
     random_orders: float = 0.0,
+    cell: CellName = "gru",
     seed: int = 0,
     device: torch.device | str = "cpu",
     checkpoint: Path | None = None,
@@ -307,6 +316,7 @@ def fit_construction(
         batch: molecules a step.
         learning_rate: largest one.
         random_orders: share of the batches in random orders.
+        cell: of the recurrent layers, "gru" or "differential".
         seed: of the weights and of all draws.
         device: to train on.
         checkpoint: file from which an interrupted training goes on.
@@ -320,7 +330,7 @@ def fit_construction(
     examples = ConstructionExamples(corpus, random_orders=random_orders, seed=seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Construction(examples.actions, width=width, layers=layers).to(device)
+        model = Construction(examples.actions, width=width, layers=layers, cell=cell).to(device)
     training, held_out = held_out_split(len(corpus), seed=seed)
     batch = min(batch, len(training))
     if steps is None:
@@ -336,7 +346,13 @@ def fit_construction(
         held_out=held_out,
         plan=plan,
         checkpoint=checkpoint,
-        identity={"model": "construction", "width": width, "layers": layers, "seed": seed},
+        identity={
+            "model": "construction",
+            "cell": cell,
+            "width": width,
+            "layers": layers,
+            "seed": seed,
+        },
         progress=progress,
     )
     return model, result

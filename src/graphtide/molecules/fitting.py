@@ -23,6 +23,7 @@ from graphtide.molecules.files import MoleculeLines
 from graphtide.molecules.generator import Generator, save_generator
 from graphtide.molecules.learning import chosen_device, held_out_split
 from graphtide.molecules.metrics import score
+from graphtide.molecules.recurrence import CellName
 from graphtide.run import Run
 from graphtide.training.loop import Training
 
@@ -59,6 +60,7 @@ class FitSettings:
         mixtures: what becomes of molecules in several pieces.
         most_atoms: larger molecules are set aside; None takes the model's own limit.
         random_orders: share of the batches in random orders (construction).
+        cell: of the recurrent layers: gru or differential (construction).
         properties: names of properties, or of columns, that samples may be conditioned on
             (flow_matching).
         samples: molecules made after the training, to be scored and shown.
@@ -72,6 +74,7 @@ class FitSettings:
     mixtures: str = "largest"
     most_atoms: int | None = None
     random_orders: float = 0.0
+    cell: str = "gru"
     properties: tuple[str, ...] = ()
     samples: int = 1000
     seed: int = 0
@@ -91,6 +94,7 @@ def check_settings(settings: FitSettings) -> None:
     for name, value, known in (
         ("model", settings.model, MODELS),
         ("mixtures", settings.mixtures, get_args(Mixtures)),
+        ("cell", settings.cell, get_args(CellName)),
     ):
         if value not in known:
             raise InputError(f"--{name} is '{value}'; {', '.join(known)} are known")
@@ -101,6 +105,8 @@ def check_settings(settings: FitSettings) -> None:
         raise InputError("--properties, to condition samples on, needs --model flow_matching")
     if settings.random_orders and settings.model != "construction":
         raise InputError("--random-orders needs --model construction")
+    if settings.cell != "gru" and settings.model != "construction":
+        raise InputError("--cell needs --model construction")
 
 
 def encode_lines(
@@ -202,7 +208,8 @@ def train_model(
         from graphtide.molecules.flow import fit_flow
 
         return fit_flow(corpus, **common)
-    return fit_construction(corpus, random_orders=settings.random_orders, **common)
+    cell = cast("CellName", settings.cell)
+    return fit_construction(corpus, random_orders=settings.random_orders, cell=cell, **common)
 
 
 def describe(
