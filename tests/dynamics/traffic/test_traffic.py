@@ -76,7 +76,7 @@ def test_vehicles_are_conserved_and_densities_stay_possible():
     field = CellTransmission(roads, demand)
     times = np.linspace(0.0, 1.0, 21)
     run = drive(field, times)
-    jam = field.jam_density.numpy()
+    jam = field.diagrams.jam_density.numpy()
     assert (run.states[:, :, 0] >= -1e-9).all()
     assert (run.states[:, :, 0] <= jam + 1e-6).all()
     state = torch.tensor(run.states[-1])

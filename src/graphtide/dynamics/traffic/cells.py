@@ -36,9 +36,10 @@ from torch import Tensor
 from graphtide.errors import InputError
 from graphtide.graph import Graph
 
-__all__ = ["CellTransmission", "Demand", "RoadActuators"]
+__all__ = ["CellTransmission", "Demand", "Diagrams", "RoadActuators"]
 
-_ATTRIBUTES = ("length", "free_speed", "wave_speed", "jam_density", "capacity")
+_DIAGRAM = ("free_speed", "wave_speed", "jam_density", "capacity")
+_ATTRIBUTES = ("length", *_DIAGRAM)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +93,33 @@ class RoadActuators:
         return len(self.ramps) + len(self.limits)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Diagrams:
+    """The triangular diagrams of N cells: flow against density.
+
+    Attributes:
+        free_speed: (N,) km/h.
+        wave_speed: (N,) km/h, at which a queue grows backwards.
+        jam_density: (N,) vehicles/km.
+        capacity: (N,) vehicles/h.
+        capacity_drop: share of the capacity that a full cell loses, a number.
+    """
+
+    free_speed: Tensor
+    wave_speed: Tensor
+    jam_density: Tensor
+    capacity: Tensor
+    capacity_drop: Tensor
+
+    @staticmethod
+    def of(roads: Graph, capacity_drop: float) -> Diagrams:
+        """Return those of a road network's node attributes."""
+        return Diagrams(
+            *(torch.tensor(np.array(roads.node_attributes[name], float)) for name in _DIAGRAM),
+            capacity_drop=torch.tensor(capacity_drop, dtype=torch.float64),
+        )
+
+
 class CellTransmission:
     """The law on one road network; states (N, 2): vehicles per km, vehicle-hours of delay so far.
 
@@ -141,16 +169,23 @@ class CellTransmission:
         none = np.zeros(0, dtype=np.int64)
         self.roads, self.demand = roads, demand
         self.actuators = actuators or RoadActuators(none, none)
-        self.capacity_drop: float | Tensor = capacity_drop
-        known = {k: torch.as_tensor(np.array(roads.node_attributes[k], float)) for k in _ATTRIBUTES}
-        self.length, self.free_speed = known["length"], known["free_speed"]
-        self.wave_speed, self.jam_density = known["wave_speed"], known["jam_density"]
-        self.capacity = known["capacity"]
+        self.diagrams = Diagrams.of(roads, capacity_drop)
+        self.length = torch.tensor(np.array(roads.node_attributes["length"], float))
         source, target = roads.edge_index
         self._source, self._target = torch.tensor(source), torch.tensor(target)
         self._share = torch.tensor(roads.edge_weight)
         self._ramps = torch.as_tensor(np.asarray(self.actuators.ramps, dtype=np.int64))
         self._limits = torch.as_tensor(np.asarray(self.actuators.limits, dtype=np.int64))
+
+    @property
+    def free_speed(self) -> Tensor:
+        """Free speed of each cell, (N,) km/h."""
+        return self.diagrams.free_speed
+
+    @property
+    def capacity(self) -> Tensor:
+        """Capacity of each cell, (N,) vehicles/h."""
+        return self.diagrams.capacity
 
     def __call__(self, time: Tensor, states: Tensor, inputs: Tensor | None = None) -> Tensor:
         """Return d(states)/dt, shape (N, 2), under inputs (M,); None leaves traffic alone."""
@@ -162,30 +197,34 @@ class CellTransmission:
         delay = self.length * (density - outflow / self.free_speed)
         return torch.stack([change, delay], dim=-1)
 
-    def flows(self, density: Tensor, inputs: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def flows(
+        self, density: Tensor, inputs: Tensor | None = None, diagrams: Diagrams | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return what leaves and what enters each cell from others, vehicles/h.
 
         Args:
             density: (..., N) vehicles/km.
             inputs: (..., M); None leaves traffic alone.
+            diagrams: of the cells; None takes the network's own.
 
         Returns:
             Two tensors (..., N).
         """
-        speed, most = self.free_speed, self.capacity
+        own = self.diagrams if diagrams is None else diagrams
+        speed, most, waves, jam = own.free_speed, own.capacity, own.wave_speed, own.jam_density
         if inputs is not None:
             meters, limits = inputs.split([len(self._ramps), len(self._limits)], dim=-1)
             speed = speed.expand_as(density)
             speed = speed.index_copy(-1, self._limits, speed[..., self._limits] * limits)
             # A lower speed lowers the top of the triangular diagram.
-            top = speed * self.wave_speed * self.jam_density / (speed + self.wave_speed)
+            top = speed * waves * jam / (speed + waves)
             most = torch.minimum(most, top)
             most = most.index_copy(-1, self._ramps, most[..., self._ramps] * meters)
-        critical = self.capacity / self.free_speed
-        over = (density - critical).clamp(min=0.0) / (self.jam_density - critical)
-        send = torch.minimum(speed * density, most * (1.0 - self.capacity_drop * over.clamp(max=1)))
+        critical = own.capacity / own.free_speed
+        over = (density - critical).clamp(min=0.0) / (jam - critical)
+        send = torch.minimum(speed * density, most * (1.0 - own.capacity_drop * over.clamp(max=1)))
         send = send.clamp(min=0.0)
-        take = torch.minimum(self.capacity, self.wave_speed * (self.jam_density - density))
+        take = torch.minimum(own.capacity, waves * (jam - density))
         take = take.clamp(min=0.0)
         asked = torch.zeros_like(density).index_add(
             -1, self._target, self._share * send[..., self._source]

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from graphtide.dynamics.control.optimal import minimise_inputs
-from graphtide.dynamics.traffic.cells import CellTransmission, Demand, RoadActuators
+from graphtide.dynamics.traffic.cells import CellTransmission, Demand, Diagrams, RoadActuators
 from graphtide.dynamics.traffic.metering import TrafficRun
 from graphtide.errors import InputError
 from graphtide.graph import Graph
@@ -156,18 +156,20 @@ def learn_roads(
     inputs = None if readings.inputs is None else torch.tensor(readings.inputs)
     known = torch.tensor(np.isfinite(readings.speed))
     flow = torch.tensor(np.where(known, readings.speed * readings.density, 0.0))
-    nominal = {name: getattr(field, name).clone() for name in _LEARNED}
-    scale = nominal["capacity"]
+    nominal = field.diagrams
+
+    def diagrams(numbers: Tensor) -> Diagrams:
+        table = numbers[:-1].reshape(len(_LEARNED), count + 1)
+        factors = torch.exp(table[:, :1] + table[:, 1:])
+        rows = (
+            getattr(nominal, name) * factor for name, factor in zip(_LEARNED, factors, strict=True)
+        )
+        return Diagrams(*rows, capacity_drop=numbers[-1, 0])
 
     def errors(numbers: Tensor) -> Tensor:
         """Return the errors of all known flows, as shares of the nominal capacity."""
-        table = numbers[:-1].reshape(len(_LEARNED), count + 1)
-        factors = torch.exp(table[:, :1] + table[:, 1:])
-        for row, name in enumerate(_LEARNED):
-            setattr(field, name, nominal[name] * factors[row])
-        field.capacity_drop = numbers[-1, 0]
-        outflow, _ = field.flows(density, inputs)
-        return ((outflow - flow) / scale)[known]
+        outflow, _ = field.flows(density, inputs, diagrams(numbers))
+        return ((outflow - flow) / nominal.capacity)[known]
 
     def cost(numbers: Tensor) -> Tensor:
         off = errors(numbers)
@@ -183,5 +185,6 @@ def learn_roads(
     found = minimise_inputs(cost, start, (low, high), iterations=iterations).inputs
     with torch.no_grad():
         off = [float(errors(torch.tensor(x)).square().mean().sqrt()) for x in (start, found)]
-    learned = {name: getattr(field, name).numpy() for name in _LEARNED}
+    best = diagrams(torch.tensor(found))
+    learned = {name: getattr(best, name).numpy() for name in _LEARNED}
     return LearnedRoads(roads.with_node_attributes(**learned), float(found[-1, 0]), off[1], off[0])
