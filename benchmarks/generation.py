@@ -66,9 +66,9 @@ def parser(text: str) -> argparse.ArgumentParser:
 
 
 def run_model(
-    name: str, split: Split, minutes: float, options: argparse.Namespace
+    name: str, split: Split, minutes: float, options: argparse.Namespace, *, scored: bool = True
 ) -> tuple[Generator, dict[str, object]]:
-    """Train one generator, and score what it makes."""
+    """Train one generator, and score what it makes where that is asked for."""
     began, busy = time.perf_counter(), time.process_time()
     settings = FitSettings(model=name, minutes=minutes, seed=options.seed, device=options.device)
     model, trained = train_model(split.training, settings, progress=tell)
@@ -89,7 +89,7 @@ def run_model(
         "held_out_loss": trained.best_score,
         "sampling_seconds": made.seconds,
         "molecules_per_second": options.number / made.seconds,
-        **split.score(made.smiles, options.number),
+        **(split.score(made.smiles, options.number) if scored else {}),
         "validity_before_correction": float(np.mean(made.valid_before_correction)),
     }
 

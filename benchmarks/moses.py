@@ -5,14 +5,19 @@ scored against its test set and its scaffold test set. Published for the charact
 (CharRNN): 0.073 and 0.520; no graph model had come near it.
 
     python benchmarks/moses.py --data DATA [--minutes 120] [--model construction] [--device cuda]
+    python benchmarks/moses.py --data DATA --minutes 120 --made FILE
     python benchmarks/moses.py --data DATA --model digress
 
+FILE holds molecules that a model made after so many minutes: those of a run that was interrupted
+before they were scored lie in the folder of ``--samples``, by default in the cache.
 DATA holds molecules/moses_train.csv.gz, moses_test.csv.gz, moses_test_scaffolds.csv.gz and
 peer_samples/digress_moses.smi.gz, which ``digress`` scores. Figures are printed and written to
 benchmarks/results/moses.json.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from generation import Split, keep, parser, run_model
 
@@ -29,6 +34,7 @@ def main() -> None:
     options = parser("Generation on MOSES.")
     options.add_argument("--minutes", type=float, default=120.0)
     options.add_argument("--model", default="construction")
+    options.add_argument("--made", type=Path, help="score these instead of training")
     options.set_defaults(number=30_000)
     asked = options.parse_args()
     folder = asked.data / "molecules"
@@ -39,12 +45,15 @@ def main() -> None:
     if asked.model == "digress":
         made = read_molecules(folder / "peer_samples" / "digress_moses.smi.gz").smiles
         asked.number, figures = len(made), {}
+    elif asked.made is not None:
+        made = read_molecules(asked.made).smiles
+        asked.number, figures = len(made), {"seed": asked.seed, "minutes": asked.minutes}
     else:
         smiles = read_molecules(folder / "moses_train.csv.gz").smiles
         training = Corpus.from_smiles(smiles, cache=cache_folder() / "corpora")
         asked.samples = asked.samples or cache_folder() / "moses_samples"
         split = Split(training, list(tests["test"]))
-        _, figures = run_model(asked.model, split, asked.minutes, asked)
+        _, figures = run_model(asked.model, split, asked.minutes, asked, scored=False)
         made = read_molecules(asked.samples / f"{asked.model}.smi").smiles
     figures = {**figures, "published_char_rnn": PUBLISHED, "number": asked.number}
     for name, real in tests.items():

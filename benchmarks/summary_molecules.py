@@ -71,6 +71,8 @@ def moses() -> list[str]:
 
 
 def _time(figures: dict[str, float]) -> str:
+    if "threads" not in figures:
+        return f"{figures['minutes']:g} minutes of training"
     threads = figures["threads"]
     return (
         f"{figures['training_cpu_seconds'] / 60:.0f} CPU minutes of training on {threads:g} "

@@ -32,7 +32,7 @@ __all__ = ["REACHES", "Branch", "follow_damage", "tip_of", "within_reach"]
 _COLLAPSE = 0.2  # of the larger of two values of x_eff, lost at once
 _WIDTH = 1e-3  # how closely a break is located, as a share of all damage
 
-REACHES = (1.0, 0.8, 0.6, 0.4, 0.2, 0.1)
+REACHES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 """Parts of all damage that are tried in turn where a learned field runs off."""
 Result = TypeVar("Result")
 
