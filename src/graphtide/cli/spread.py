@@ -110,9 +110,11 @@ def _holds_states(path: Path) -> bool:
     Raises:
         InputError: the file cannot be read.
     """
-    from graphtide.files import read_table
+    import csv
+
+    from graphtide.files import read_text
 
     if not path.name.removesuffix(".gz").endswith(".csv"):
         return True
-    columns = list(read_table(path).columns)
+    columns = [cell.strip() for cell in next(csv.reader(read_text(path).splitlines()), [])]
     return columns[:1] == ["time"] and "cascade" not in columns

@@ -76,17 +76,17 @@ def explain_spread(
     tell(0.6, "running the law")
     curves = _curves(cascades, graph, equation, rates, until, runs, seed)
     return SpreadResult(
-        cascades,
-        graph,
-        inferred,
-        rates,
-        equation,
-        tuple(traced),
-        shapes,
-        curves,
-        influence,
-        tuple(spread_notes(cascades, rates, inferred, traced, shapes)),
-        time.perf_counter() - began,
+        cascades=cascades,
+        graph=graph,
+        inferred=inferred,
+        rates=rates,
+        equation=equation,
+        traced=tuple(traced),
+        shapes=shapes,
+        curves=curves,
+        influence=influence,
+        notes=tuple(spread_notes(cascades, rates, inferred, traced, shapes)),
+        seconds=time.perf_counter() - began,
     )
 
 

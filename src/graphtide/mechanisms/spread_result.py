@@ -20,11 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LAW_WORDS",
+    "Spread",
     "SpreadCurves",
     "SpreadResult",
-    "influence_figures",
-    "influence_table",
-    "rate_figures",
     "spread_notes",
     "unexplained_note",
 ]
@@ -62,31 +60,23 @@ class SpreadCurves:
         return pandas.DataFrame({**columns, "mean_field": self.mean_field})
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SpreadResult:
-    """What cascades tell.
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Spread:
+    """What is known of a spread, whatever it was learned from.
 
     Attributes:
-        cascades: the cascades.
         graph: the network, given or inferred.
-        inferred: the inferred network, where none was given.
         rates: the rates of the law.
         equation: the law's mean field with these rates.
-        traced: for each cascade, the likeliest parent of each infection and its probability.
-        shapes: one row a cascade: its geometry and its pattern.
         curves: infected nodes through time, observed and simulated.
         influence: the nodes from which the law would reach the most, where they were asked for.
         notes: sentences for a reader.
         seconds: time of the whole work.
     """
 
-    cascades: Cascades
     graph: Graph
-    inferred: InferredNetwork | None
     rates: SpreadRates
     equation: Equation
-    traced: tuple[_Traced, ...]
-    shapes: pandas.DataFrame
     curves: SpreadCurves
     influence: Influence | None
     notes: tuple[str, ...]
@@ -95,29 +85,84 @@ class SpreadResult:
     @property
     def metrics(self) -> dict[str, object]:
         """Figures by plain names."""
-        network: dict[str, object] = {}
-        if self.inferred is not None:
-            network["inferred_edges"] = len(self.inferred.rate)
+        chosen: dict[str, object] = {}
+        if self.influence is not None:
+            chosen["influential_nodes"] = [self.graph.names[i] for i in self.influence.nodes]
+            chosen["influential_reach"] = float(self.influence.reached[-1])
+            chosen["influence_guarantee"] = self.influence.guarantee
+        return {
+            "law": self.rates.law,
+            "equation": self.equation.text(values=True, digits=5),
+            "rates": _rate_figures(self.rates),
+            **self.source_figures(),
+            "transmissions": self.rates.transmissions,
+            "unexplained": self.rates.unexplained,
+            "nodes": self.graph.node_count,
+            "log_likelihood": self.rates.log_likelihood,
+            **chosen,
+            "seconds": self.seconds,
+            "notes": list(self.notes),
+        }
+
+    def source_figures(self) -> dict[str, object]:
+        """Figures of what it was learned from."""
+        return {}
+
+    def influence_table(self) -> pandas.DataFrame:
+        """Return one row a chosen node: node, nodes reached with those before, standard error."""
+        import pandas
+
+        assert self.influence is not None
+        return pandas.DataFrame(
+            {
+                "node": [self.graph.names[i] for i in self.influence.nodes],
+                "reached": self.influence.reached,
+                "standard_error": self.influence.standard_error,
+            }
+        )
+
+    def save(self, run: Run) -> None:
+        """Write the law, the tables and the notes into a run."""
+        run.write_graph(self.graph)
+        self.equation.write(run.path / "equation.json")
+        run.write_table("curves", self.curves.table())
+        if self.influence is not None:
+            run.write_table("influence", self.influence_table())
+        run.write_json("notes.json", list(self.notes))
+        run.write_metrics(self.metrics)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class SpreadResult(Spread):
+    """What cascades tell.
+
+    Attributes:
+        cascades: the cascades.
+        inferred: the inferred network, where none was given.
+        traced: for each cascade, the likeliest parent of each infection and its probability.
+        shapes: one row a cascade: its geometry and its pattern.
+    """
+
+    cascades: Cascades
+    inferred: InferredNetwork | None
+    traced: tuple[_Traced, ...]
+    shapes: pandas.DataFrame
+
+    def source_figures(self) -> dict[str, object]:
+        """Figures of the cascades: their number, infections, inferred edges and patterns."""
         patterns = []
         for _, rows in self.shapes.groupby("pattern"):
             medians = np.median(rows.filter(items=_SHAPE).to_numpy(dtype=np.float64), axis=0)
             named = {f"median_{n}": float(m) for n, m in zip(_SHAPE, medians, strict=True)}
             patterns.append({"cascades": len(rows), **named})
+        network: dict[str, object] = {}
+        if self.inferred is not None:
+            network["inferred_edges"] = len(self.inferred.rate)
         return {
-            "law": self.rates.law,
-            "equation": self.equation.text(values=True, digits=5),
-            "rates": rate_figures(self.rates),
             "cascades": len(self.cascades.items),
             "infections": self.cascades.infections,
-            "transmissions": self.rates.transmissions,
-            "unexplained": self.rates.unexplained,
-            "nodes": self.graph.node_count,
-            "log_likelihood": self.rates.log_likelihood,
             **network,
-            **influence_figures(self.influence, self.graph),
             "patterns": patterns,
-            "seconds": self.seconds,
-            "notes": list(self.notes),
         }
 
     def transmissions_table(self) -> pandas.DataFrame:
@@ -161,23 +206,17 @@ class SpreadResult:
 
     def save(self, run: Run) -> None:
         """Write the law, the tables and the notes into a run."""
-        run.write_graph(self.graph)
-        self.equation.write(run.path / "equation.json")
+        Spread.save(self, run)
         run.write_table("transmissions", self.transmissions_table())
         run.write_table("shapes", self.shapes)
-        run.write_table("curves", self.curves.table())
         if self.inferred is not None:
             run.write_table("network", self.network_table())
-        if self.influence is not None:
-            run.write_table("influence", influence_table(self.influence, self.graph))
-        run.write_json("notes.json", list(self.notes))
-        run.write_metrics(self.metrics)
 
 
 _SHAPE = ("size", "depth", "breadth", "structural_virality", "duration")
 
 
-def rate_figures(rates: SpreadRates) -> dict[str, dict[str, float]]:
+def _rate_figures(rates: SpreadRates) -> dict[str, dict[str, float]]:
     """Return each rate that was found by its name: value, standard error, low and high."""
     named = {
         "infection": rates.infection,
@@ -194,30 +233,6 @@ def rate_figures(rates: SpreadRates) -> dict[str, dict[str, float]]:
         for name, rate in named.items()
         if rate is not None
     }
-
-
-def influence_figures(influence: Influence | None, graph: Graph) -> dict[str, object]:
-    """Return the nodes chosen and what they reach; nothing where none were asked for."""
-    if influence is None:
-        return {}
-    return {
-        "influential_nodes": [graph.names[i] for i in influence.nodes],
-        "influential_reach": float(influence.reached[-1]),
-        "influence_guarantee": influence.guarantee,
-    }
-
-
-def influence_table(influence: Influence, graph: Graph) -> pandas.DataFrame:
-    """Return one row a chosen node: node, nodes reached with those before, standard error."""
-    import pandas
-
-    return pandas.DataFrame(
-        {
-            "node": [graph.names[i] for i in influence.nodes],
-            "reached": influence.reached,
-            "standard_error": influence.standard_error,
-        }
-    )
 
 
 LAW_WORDS = {

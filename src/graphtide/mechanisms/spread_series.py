@@ -14,16 +14,13 @@ import numpy as np
 
 from graphtide.errors import InputError
 from graphtide.graph import Graph
-from graphtide.mechanisms.influence import Influence
 from graphtide.mechanisms.series_rates import rates_from_series
 from graphtide.mechanisms.spread import influential_nodes, law_equation, mean_field_states
 from graphtide.mechanisms.spread_rates import SpreadRates
 from graphtide.mechanisms.spread_result import (
     LAW_WORDS,
+    Spread,
     SpreadCurves,
-    influence_figures,
-    influence_table,
-    rate_figures,
     unexplained_note,
 )
 from graphtide.spread.epidemic import simulate_epidemic
@@ -32,7 +29,6 @@ from graphtide.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from graphtide.equation import Equation
-    from graphtide.run import Run
 
 __all__ = ["SeriesSpread", "explain_series"]
 
@@ -40,57 +36,22 @@ _COARSE = 0.3
 """Chance of leaving a state between two readings above which readings lie far apart."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SeriesSpread:
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class SeriesSpread(Spread):
     """What states of nodes tell.
 
     Attributes:
         states: as they were read.
-        graph: the network.
-        rates: of the law.
-        equation: the law's mean field with these rates.
-        curves: infected nodes through time, observed and simulated.
-        influence: the nodes from which the law would reach the most, where they were asked for.
-        notes: sentences for a reader.
-        seconds: time of the whole work.
     """
 
     states: Trajectory
-    graph: Graph
-    rates: SpreadRates
-    equation: Equation
-    curves: SpreadCurves
-    influence: Influence | None
-    notes: tuple[str, ...]
-    seconds: float
 
-    @property
-    def metrics(self) -> dict[str, object]:
-        """Figures by plain names."""
+    def source_figures(self) -> dict[str, object]:
+        """Figures of the states: the number of readings, and infections between them."""
         return {
-            "law": self.rates.law,
-            "equation": self.equation.text(values=True, digits=5),
-            "rates": rate_figures(self.rates),
             "readings": len(self.states.times),
             "infections": self.rates.transmissions + self.rates.unexplained,
-            "transmissions": self.rates.transmissions,
-            "unexplained": self.rates.unexplained,
-            "nodes": self.graph.node_count,
-            "log_likelihood": self.rates.log_likelihood,
-            **influence_figures(self.influence, self.graph),
-            "seconds": self.seconds,
-            "notes": list(self.notes),
         }
-
-    def save(self, run: Run) -> None:
-        """Write the law, the curves and the notes into a run."""
-        run.write_graph(self.graph)
-        self.equation.write(run.path / "equation.json")
-        run.write_table("curves", self.curves.table())
-        if self.influence is not None:
-            run.write_table("influence", influence_table(self.influence, self.graph))
-        run.write_json("notes.json", list(self.notes))
-        run.write_metrics(self.metrics)
 
 
 def explain_series(
@@ -126,15 +87,16 @@ def explain_series(
     equation = law_equation(rates)
     influence = influential_nodes(graph, rates, influential, seed) if influential else None
     tell(0.4, "running the law")
+    curves = _curves(states, graph, equation, rates, runs, seed)
     return SeriesSpread(
-        states,
-        graph,
-        rates,
-        equation,
-        _curves(states, graph, equation, rates, runs, seed),
-        influence,
-        tuple(_notes(states, rates)),
-        time.perf_counter() - began,
+        states=states,
+        graph=graph,
+        rates=rates,
+        equation=equation,
+        curves=curves,
+        influence=influence,
+        notes=tuple(_notes(states, rates)),
+        seconds=time.perf_counter() - began,
     )
 
 
