@@ -44,6 +44,17 @@ def test_a_continuum_and_no_fixed_point_are_said_in_words(call):
     assert code == 0
     assert "No fixed point was found" in " ".join(out.split())
     code, out, _ = call(
+        "dynamics", "analyse", "dx/dt = 1 + x^2", "--graph", "edges.csv", "--out", "d", "--json"
+    )
+    assert code == 0  # what needs a trajectory says why there is none, the rest stays
+    found = json.loads(out)
+    assert found["stability"]["fixed_points"] == 0
+    assert "step" in found["robustness"]["failed"]
+    assert call(
+        "dynamics", "analyse", "dx/dt = 1 + x^2", "--graph", "edges.csv", "--what", "robustness",
+        "--out", "e",
+    )[0] == 1  # fmt: skip
+    code, out, _ = call(
         "dynamics", "analyse", "heat", "--graph", "edges.csv", "--what", "stability", "--out", "c"
     )
     assert code == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from graphtide.dynamics.analysis.complexity import complexity
 from graphtide.dynamics.analysis.law import Law
@@ -11,9 +12,12 @@ from graphtide.dynamics.analysis.part import Part, Progress, untold
 from graphtide.dynamics.analysis.resilience import resilience
 from graphtide.dynamics.analysis.robustness import robustness
 from graphtide.dynamics.analysis.stability import stability
-from graphtide.errors import InputError
+from graphtide.errors import ComputationError, InputError
 
-__all__ = ["PARTS", "Task", "analyse", "checked_parts"]
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = ["PARTS", "Task", "Unanswered", "analyse", "checked_parts"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +35,25 @@ class Task:
     vary: Mapping[str, tuple[float, float]]
     seed: int
     progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A part that could not be worked out.
+
+    Args:
+        reason: why.
+    """
+
+    reason: str
+
+    def metrics(self) -> dict[str, object]:
+        """Return the reason, as a finding too."""
+        return {"failed": self.reason, "findings": [f"Not worked out: {self.reason}."]}
+
+    def tables(self) -> dict[str, pandas.DataFrame]:
+        """Return no table."""
+        return {}
 
 
 PARTS: dict[str, Callable[[Task], Part]] = {
@@ -74,16 +97,25 @@ def analyse(
         seed: of everything random.
         progress: told the share done.
 
+    A part that the law does not allow (its trajectories run off, say) says so in place of figures.
+
     Raises:
         InputError: a parameter to vary is unknown.
-        ComputationError: the law cannot be followed.
+        ComputationError: the law allows none of the parts.
     """
     told = progress or untold
     results: dict[str, Part] = {}
+    failed: list[ComputationError] = []
     for number, name in enumerate(names):
 
         def part_told(share: float, text: str, number: int = number, name: str = name) -> None:
             told((number + share) / len(names), f"{name}: {text}")
 
-        results[name] = PARTS[name](Task(law, vary or {}, seed, part_told))
+        try:
+            results[name] = PARTS[name](Task(law, vary or {}, seed, part_told))
+        except ComputationError as error:
+            failed.append(error)
+            results[name] = Unanswered(str(error))
+    if len(failed) == len(results):
+        raise failed[0]
     return results

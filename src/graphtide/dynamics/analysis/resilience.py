@@ -111,6 +111,11 @@ class Resilience:
 
     def findings(self) -> list[str]:
         """Return what a reader should know, in sentences."""
+        if self.continuum:
+            return [
+                "The steady states form a continuum: where the system rests follows from where it "
+                "began, none of them is high or low, and no loss topples it."
+            ]
         said = []
         for branch in self.branches:
             what = branch.name.replace("_", ", ")
@@ -137,12 +142,7 @@ class Resilience:
                 f"Losing {what}: collapse at a share of {branch.tip.position:.3g}{doubt}{theory}."
             )
         bistable = [b for b in self.branches if b.bistable_from is not None]
-        if self.continuum:
-            said.append(
-                "The steady states form a continuum: where the system rests follows from where it "
-                "began, and none of them is high or low."
-            )
-        elif bistable:
+        if bistable:
             first = min(bistable, key=lambda b: b.bistable_from or 0.0)
             said.append(
                 f"A low state exists beside the high one from a share of {first.bistable_from:.3g} "
