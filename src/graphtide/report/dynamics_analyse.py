@@ -32,9 +32,9 @@ def analyse_page(run: Run) -> Page:
     metrics = run.read_metrics()
     parts = {name: value for name, value in metrics.items() if isinstance(value, dict)}
     sections = [
-        (_plain if "failed" in values else SECTIONS.get(name, _plain))(
-            run, name, values, run.read_graph()
-        )
+        Section(name.capitalize(), _findings(values), ())
+        if "failed" in values
+        else SECTIONS.get(name, _plain)(run, name, values, run.read_graph())
         for name, values in parts.items()
     ]
     first = next(iter(parts.values()), {})

@@ -17,6 +17,10 @@ def resilience_section(run: Run, name: str, values: dict[str, object], graph: Gr
     """Return the section of the part ``resilience``."""
     del graph
     found = values.get("findings", [])
+    said = tuple(map(str, found)) if isinstance(found, list) else ()
+    curves = _curves(run.read_table("resilience_curves"), values)
+    if values.get("continuum"):  # nothing pulls back to a state, so there is nothing to warn of
+        return Section(name.capitalize(), said, (curves,))
     nodes = run.read_table("resilience_nodes").head(10)
     rows = tuple(
         (str(row["node"]), number(row["worth"]), number(row["in_strength"]))
@@ -24,9 +28,9 @@ def resilience_section(run: Run, name: str, values: dict[str, object], graph: Gr
     )
     return Section(
         name.capitalize(),
-        tuple(map(str, found)) if isinstance(found, list) else (),
+        said,
         (
-            _curves(run.read_table("resilience_curves"), values),
+            curves,
             _warnings(run.read_table("resilience_warnings")),
             Table(
                 "Nodes on which the mean state rests most",

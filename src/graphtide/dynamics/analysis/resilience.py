@@ -88,6 +88,7 @@ class Resilience:
         """Return the figures by plain words."""
         state = float(effective_state(self.law.graph, self.state)[0])
         found: dict[str, object] = {
+            "continuum": self.continuum,
             "beta_effective": self.beta,
             "effective_state": state,
             "effective_state_reduced": self.reduced_state,
@@ -102,7 +103,7 @@ class Resilience:
             )
             found[f"bistable_from_{branch.name}"] = None if self.continuum else branch.bistable_from
         names = self.law.graph.names
-        found["protect"] = [names[i] for i in self.protected[:10]]
+        found["protect"] = [] if self.continuum else [names[i] for i in self.protected[:10]]
         found["tipping_nodes_random_protected"] = (
             None if self.protected_tip is None else self.protected_tip.position
         )
