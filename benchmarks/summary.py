@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import mean, median
 
 from summary_analysis import analysis, control, roads
-from summary_molecules import constrained, generation, goal_directed, moses, prediction
+from summary_molecules import constrained, generation, goal_directed, killed, moses, prediction
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parents[1] / "README.md"
@@ -402,6 +402,7 @@ def section() -> str:
         *roads(),
         *generation(),
         *moses(),
+        *killed(),
         *prediction(),
         *goal_directed(),
         *constrained(),

@@ -80,6 +80,21 @@ def _time(figures: dict[str, float]) -> str:
     )
 
 
+def killed() -> list[str]:
+    """Return whether trainings that were killed ended with the weights of undisturbed ones."""
+    path = RESULTS / "killed.json"
+    found = json.loads(path.read_text()) if path.exists() else {}
+    if not found:
+        return []
+    same = [name.replace("_", " ") for name, one in found.items() if one["same_weights"]]
+    kills = min(one["kills"] for one in found.values())
+    return [
+        f"Trainings killed {kills} times each at random moments and resumed end with the weights "
+        f"of undisturbed ones, bit for bit: {len(same)} of {len(found)} ({', '.join(same)}; "
+        "`killed.py`)."
+    ]
+
+
 def goal_directed() -> list[str]:
     """Return the areas of the goal-directed tasks that both methods have run, by budget."""
     return [
