@@ -10,8 +10,8 @@ threshold, Kuramoto's onset), `chaos` (Lyapunov exponents of Lorenz and Rossler)
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -177,10 +177,16 @@ def large() -> dict[str, object]:
     return result
 
 
-def main(names: list[str]) -> None:
+def main() -> None:
     """Run the named parts, or all, and write each one's entry."""
     parts = {"truths": truths, "chaos": chaos, "learned": learned, "large": large}
-    for name in names or list(parts):
+    options = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    options.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(parts)}")
+    names = options.parse_args().names or list(parts)
+    for name in names:
+        if name not in parts:
+            options.error(f"'{name}' is no part; known are {', '.join(parts)}")
+    for name in names:
         entry = parts[name]()
         known = json.loads(RESULTS.read_text("utf-8")) if RESULTS.is_file() else {}
         known[name] = entry
@@ -190,4 +196,4 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
