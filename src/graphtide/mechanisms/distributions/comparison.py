@@ -5,9 +5,9 @@ is tied with the best where its held-out log-likelihood lies within one standard
 difference (the rule of Breiman and others, Classification and Regression Trees, 1984), and half of
 log n: the price of a start of growth that all folds share. Between two laws near the data a
 difference of D nats has an error of about sqrt(2 D); a larger one comes from a few units that one
-law holds impossible, and counts as sqrt(2 D). Of tied families the one with fewest parameters is
-named, so that of nested families the simplest wins unless the data show that it is not enough; of
-equally simple ones the closest to the data.
+law holds impossible, and counts as sqrt(2 D). Of tied families the one with fewest parameters (a
+change point counts as three) is named, so that of nested families the simplest wins unless the data
+show that it is not enough; of equally simple ones the closest to the data.
 """
 
 from __future__ import annotations

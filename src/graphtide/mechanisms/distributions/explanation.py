@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Explanation", "FamilyResult"]
 
 _GENERIC = 0.5  # a free or searched form ranks behind a named family of as many parameters
+_CHANGE_POINT = 2  # a change point adapts to the data like three parameters: two more than itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +61,17 @@ class FamilyResult:
 
     @property
     def complexity(self) -> float:
-        """Number of parameters, by which ties are judged."""
+        """Number of parameters, by which ties are judged.
+
+        A change point of the hazard counts as three (Ninomiya, Annals of the Institute of
+        Statistical Mathematics 67, 2015: its penalty in the AIC is 3 parameters' where a smooth
+        one's is 1).
+        """
         if isinstance(self.fit, FreeCurve):
             return self.fit.complexity + _GENERIC
-        generic = self.fit.family.choices > 0
-        return self.fit.family.complexity + (_GENERIC if generic else 0.0)
+        family = self.fit.family
+        beside = _GENERIC if family.choices > 0 else 0.0
+        return family.complexity + beside + (_CHANGE_POINT if self.fit.jumps else 0)
 
     @property
     def mechanism(self) -> str:
