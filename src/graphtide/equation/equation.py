@@ -7,8 +7,6 @@ immutable; what changes it returns another.
 from __future__ import annotations
 
 import difflib
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,12 +26,14 @@ from graphtide.equation.expression import (
     walk,
 )
 from graphtide.equation.grammar import check_name, parse_expression, parse_system
+from graphtide.equation.parameter import Parameter
 from graphtide.equation.printing import (
     expression_latex,
     expression_text,
     name_latex,
     number_text,
 )
+from graphtide.equation.storage import json_of, parts_of_json
 from graphtide.equation.structure import structure_of
 from graphtide.equation.symbolic import expression_sympy
 from graphtide.errors import InputError
@@ -47,20 +47,6 @@ if TYPE_CHECKING:
 __all__ = ["Equation", "Parameter", "Structure"]
 
 Structure: TypeAlias = Literal["plain", "diffusive", "hamiltonian"]
-_FORMAT_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A parameter's value and standard error; None where they are not known."""
-
-    value: float | None = None
-    standard_error: float | None = None
-
-    def __post_init__(self) -> None:
-        for number in (self.value, self.standard_error):
-            if number is not None and not math.isfinite(number):
-                raise InputError(f"a parameter's value or standard error is {number}, not finite")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,32 +166,7 @@ class Equation:
         Raises:
             InputError: the text is no JSON object of this format.
         """
-        try:
-            content = json.loads(text)
-        except (ValueError, RecursionError):
-            raise InputError(f"{source} is not JSON") from None
-        if not isinstance(content, dict) or not isinstance(content.get("equations"), dict):
-            raise InputError(f"{source} has no object 'equations' of variables and expressions")
-        version = content.get("format_version")
-        if version != _FORMAT_VERSION:
-            raise InputError(
-                f"{source} has format_version {version}; this release reads {_FORMAT_VERSION}"
-            )
-        equations = content["equations"]
-        variables = content.get("variables", list(equations))
-        if not isinstance(variables, list) or set(map(str, variables)) != set(equations):
-            raise InputError(
-                f"{source}: 'variables' and 'equations' do not name the same variables"
-            )
-        if not all(isinstance(value, str) for value in equations.values()):
-            raise InputError(f"{source}: each of 'equations' is a text")
-        names = tuple(map(str, variables))
-        expressions = tuple(parse_expression(equations[name], names) for name in names)
-        stored = content.get("parameters", {})
-        if not isinstance(stored, dict):
-            raise InputError(f"{source}: 'parameters' is no object of names and values")
-        parameters = {k: _stored_parameter(k, v, source) for k, v in stored.items()}
-        return cls(names, expressions, parameters)
+        return cls(*parts_of_json(text, source))
 
     @classmethod
     def read(cls, path: str | Path) -> Equation:
@@ -222,19 +183,7 @@ class Equation:
 
     def to_json(self) -> str:
         """Return the equation as a JSON object of format 1."""
-        content = {
-            "format_version": _FORMAT_VERSION,
-            "variables": list(self.variables),
-            "equations": {
-                name: expression_text(expression)
-                for name, expression in zip(self.variables, self.expressions, strict=True)
-            },
-            "parameters": {
-                name: {"value": p.value, "standard_error": p.standard_error}
-                for name, p in self.parameters.items()
-            },
-        }
-        return json.dumps(content, indent=2, ensure_ascii=False)
+        return json_of(self.variables, self.expressions, self.parameters)
 
     def text(self, *, values: bool = False, digits: int | None = None) -> str:
         """Return the equation as text that :meth:`parse` reads back.
@@ -415,18 +364,3 @@ def _check_parameter(name: str, known: Mapping[str, Parameter]) -> None:
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(known) or 'none'}"
         raise InputError(f"the equation has no parameter '{name}'; {hint}")
-
-
-def _stored_parameter(name: str, content: object, source: str) -> Parameter:
-    pair = [content, None]
-    if isinstance(content, dict):
-        pair = [content.get("value"), content.get("standard_error")]
-    return Parameter(*(_stored_number(name, number, source) for number in pair))
-
-
-def _stored_number(name: str, number: object, source: str) -> float | None:
-    if number is None:
-        return None
-    if isinstance(number, bool) or not isinstance(number, int | float):
-        raise InputError(f"{source}: parameter '{name}' has {number!r} where a number belongs")
-    return float(number)
