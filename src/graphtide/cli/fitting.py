@@ -12,7 +12,7 @@ from graphtide.cli.inputs import describe_sources, parse_holdout
 from graphtide.errors import InputError
 
 if TYPE_CHECKING:
-    from graphtide.dynamics.fit import Fit
+    from graphtide.dynamics.fitted import Fit
     from graphtide.dynamics.neural_data import NeuralSettings
 
 __all__ = ["FitOptions", "fit_states"]

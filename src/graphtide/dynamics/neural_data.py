@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from graphtide.dynamics.fields import OPERATORS
-from graphtide.dynamics.fit import check_trajectories, roles_of, samples_of
 from graphtide.dynamics.fit import fit as fit_closed_form
 from graphtide.dynamics.gaps import completed, monotone_filled
 from graphtide.dynamics.holdout import Holdout
@@ -18,7 +17,8 @@ from graphtide.dynamics.latent import LatentDiffusionField, Part
 from graphtide.dynamics.neural import MessagePassingField
 from graphtide.dynamics.neural_task import Task, TrainingSettings, thinned
 from graphtide.dynamics.prediction import integrate
-from graphtide.dynamics.regression import Problem
+from graphtide.dynamics.preparation import check_trajectories, roles_of, samples_of
+from graphtide.dynamics.problem import Problem
 from graphtide.dynamics.surroundings import Inputs, Surroundings
 from graphtide.dynamics.visited import Visited, visited_pairs
 from graphtide.errors import InputError

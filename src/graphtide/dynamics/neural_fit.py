@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from graphtide.dynamics.fit import Fit, errors_by_role
+from graphtide.dynamics.fitted import Fit
 from graphtide.dynamics.holdout import Holdout
 from graphtide.dynamics.intervals import Intervals, coverage
 from graphtide.dynamics.latent import LatentDiffusionField
@@ -33,6 +33,7 @@ from graphtide.dynamics.neural_data import (
 from graphtide.dynamics.neural_task import Trained
 from graphtide.dynamics.neural_training import train_field
 from graphtide.dynamics.prediction import ensemble_spread, integrate
+from graphtide.dynamics.preparation import errors_by_role
 from graphtide.dynamics.weak_training import normal_equations
 from graphtide.graph import Graph
 from graphtide.trajectory import Trajectory

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from graphtide.dynamics.neural import BoundField
-from graphtide.dynamics.regression import Problem, Sample
+from graphtide.dynamics.problem import Problem, Sample
 from graphtide.dynamics.segments import LossKind
 from graphtide.dynamics.weak_training import WeakForm
 from graphtide.errors import ComputationError

@@ -33,7 +33,7 @@ from graphtide.dynamics.neural_task import (
     apart_from_unseen,
     roll_out_numeric,
 )
-from graphtide.dynamics.regression import Problem
+from graphtide.dynamics.problem import Problem
 from graphtide.dynamics.segments import Learner, Piece, Segments
 from graphtide.dynamics.weak_training import (
     WeakForm,

@@ -18,7 +18,7 @@ from graphtide.dynamics.holdout import (
     linear_trend,
     relative_error,
 )
-from graphtide.dynamics.regression import Sample
+from graphtide.dynamics.problem import Sample
 from graphtide.errors import InputError
 from graphtide.graph import Graph
 from graphtide.trajectory import Trajectory

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from graphtide.dynamics.families import Family, NumericField
-from graphtide.dynamics.regression import Candidate, Problem, judged
+from graphtide.dynamics.problem import Problem
+from graphtide.dynamics.regression import Candidate, judged
 from graphtide.dynamics.rollout import Rollout, quick_sensitivities, roll_out, sensitivities
 
 __all__ = ["refine"]

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from graphtide.dynamics.neural import BoundField, MessagePassingField, output_of, set_output
-from graphtide.dynamics.regression import Problem
+from graphtide.dynamics.problem import Problem
 from graphtide.errors import InputError
 from graphtide.ode.solve import solve
 

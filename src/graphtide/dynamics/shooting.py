@@ -14,8 +14,9 @@ from collections.abc import Callable
 import numpy as np
 
 from graphtide.dynamics.families import Family, NumericField
+from graphtide.dynamics.problem import Problem, Sample
 from graphtide.dynamics.refinement import refine
-from graphtide.dynamics.regression import Candidate, Problem, Sample, judged, regress
+from graphtide.dynamics.regression import Candidate, judged, regress
 from graphtide.dynamics.rollout import roll_out
 from graphtide.weakform.intervals import step_paths
 

@@ -21,7 +21,7 @@ from graphtide.dynamics.neural import (
     output_of,
     set_output,
 )
-from graphtide.dynamics.regression import Problem, Sample
+from graphtide.dynamics.problem import Problem, Sample
 from graphtide.weakform.intervals import Paths, interpolant_paths, model_paths, sharpness
 
 __all__ = [
