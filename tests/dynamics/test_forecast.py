@@ -177,6 +177,9 @@ def test_the_season_is_exact_where_cycles_repeat():
     numbers = windows.part("test")
     for said in (season.mean(numbers, 3), season.alike(numbers, 3)):
         np.testing.assert_allclose(said, windows.targets(numbers), atol=1e-12)
+    past, onward = np.split(season.alike(numbers, 3, history=4), [4], axis=1)
+    np.testing.assert_allclose(past, windows.histories(numbers), atol=1e-12)
+    np.testing.assert_array_equal(onward, season.alike(numbers, 3))
 
 
 def test_a_cycle_is_not_its_own_counterpart():
@@ -254,10 +257,10 @@ def test_regions_are_a_row_stochastic_adjacency():
 def test_networks_see_the_graph_and_follow_a_change_of_level(name):
     """Shapes; and a forecaster on last value + change moves with the level of its readings."""
     torch.manual_seed(0)
-    sizes = Sizes(4, 3, 2, 4, season=True, width=8, regions=3)
+    sizes = Sizes(4, 3, 2, 4, season=True, width=8, embedding=4, regions=3, dropout=0.1)
     network = LEARNED[name][0](GRAPH, sizes).eval()
     history = torch.randn(5, 4, 8, 2)
-    inputs = Inputs(history, torch.ones_like(history), torch.randn(5, 4), torch.randn(5, 3, 8, 2))
+    inputs = Inputs(history, torch.ones_like(history), torch.randn(5, 4), torch.randn(5, 7, 8, 2))
     said = network(inputs)
     assert said.shape == (5, 3, 8, 2)
     moved = history.clone()

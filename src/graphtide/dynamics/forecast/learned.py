@@ -32,7 +32,7 @@ __all__ = ["LEARNED", "LearnedForecaster", "Settings"]
 Builder = Callable[[Graph, Sizes], nn.Module]
 
 _HARMONICS = 2
-_BEND = 0.3
+_BEND = 0.1
 """Of Huber's loss, in standard deviations of the readings."""
 
 
@@ -42,6 +42,8 @@ class Settings:
 
     Args:
         width: length of hidden states.
+        embedding: length of a node's place.
+        dropout: share of hidden units left out in training.
         epochs: passes through the windows, at most.
         batch: windows a step.
         learning_rate: the largest, after the warm-up.
@@ -52,6 +54,8 @@ class Settings:
     """
 
     width: int = 64
+    embedding: int = 8
+    dropout: float = 0.1
     epochs: int = 15
     batch: int = 32
     learning_rate: float = 3e-3
@@ -63,7 +67,12 @@ class Settings:
 
 LEARNED: dict[str, tuple[Builder, Settings]] = {
     "graph_ode_rnn": (GraphOdeRnn, Settings(width=24, epochs=12)),
-    "direct_network": (DirectNetwork, Settings(width=128, batch=16, members=3)),
+    "direct_network": (
+        DirectNetwork,
+        Settings(
+            width=128, embedding=4, dropout=0.2, epochs=8, batch=16, weight_decay=0.05, members=3
+        ),
+    ),
     "rnn_gnn": (RecurrentGraphNetwork.of("rnn"), Settings(width=32, epochs=10)),
     "gru_gnn": (RecurrentGraphNetwork.of("gru"), Settings(width=32, epochs=10)),
     "lstm_gnn": (RecurrentGraphNetwork.of("lstm"), Settings(width=32, epochs=10)),
@@ -150,6 +159,8 @@ class LearnedForecaster:
             2 * _HARMONICS if windows.period is not None else 0,
             self.season is not None,
             width=settings.width,
+            embedding=settings.embedding,
+            dropout=settings.dropout,
             regions=min(20, self.graph.node_count),
         )
         with torch.random.fork_rng(devices=[]):
@@ -182,7 +193,7 @@ class LearnedForecaster:
         span = numbers[:, None] + np.arange(-windows.history, 0)
         alike = None
         if self.season is not None:
-            said = self.season.alike(numbers, windows.horizon)
+            said = self.season.alike(numbers, windows.horizon, history=windows.history)
             alike = self._tensor((said - mean) / scale)
         angle = 2 * np.pi * phases(windows, numbers)[:, None] * np.arange(1, _HARMONICS + 1)
         phase = np.concatenate([np.sin(angle), np.cos(angle)], axis=1)

@@ -6,12 +6,18 @@ of a learned one, R x, with
     R = Q K^T,   Q (N, r) of rows that add up to one,   K (N, r) of columns that add up to one:
 
 r regions, each a weighted mean of nodes, from which every node draws its share; R is never formed.
-With the place of the node (an embedding), the phase of the season and what the cycles alike did,
+With the place of the node (an embedding), the phase of the season, what the cycles alike did over
+the horizon and how far the history is from theirs,
 
     x(i + j) = x(i - 1) + linear(lags)_j + network(...)_j .
 
-`DirectNetwork` is a perceptron on all of it. `GraphOdeRnn` reads the history one by one: a state
-moves by a field on the graph between readings, and a gated update takes each reading in,
+`DirectNetwork` is a perceptron on all of it whose hidden states are exchanged once, over the graph
+and another learned adjacency R',
+
+    h <- h + gelu(W (h, A h, R' h)) .
+
+`GraphOdeRnn` reads the history one by one: a state moves by a field on the graph between readings,
+and a gated update takes each reading in,
 
     dh/dt = (1 - z(h)) (g(h) - h) - L h diag(a) - (I - R) h diag(b)
 
@@ -51,7 +57,8 @@ class Inputs:
         history: (B, k, N, D), filled.
         read: (B, k, N, D), one where a reading was made, else zero.
         phase: (B, F) sines and cosines of the phase of the season at the first target.
-        alike: (B, h, N, D), what the cycles alike did; None without a season.
+        alike: (B, k + h, N, D), what the cycles alike did, over history and horizon; None without
+            a season.
     """
 
     history: Tensor
@@ -81,10 +88,10 @@ class Sizes:
     variables: int
     phase: int
     season: bool
-    width: int = 64
-    embedding: int = 8
-    regions: int = 20
-    dropout: float = 0.1
+    width: int
+    embedding: int
+    regions: int
+    dropout: float
 
     @property
     def lags(self) -> int:
@@ -94,7 +101,7 @@ class Sizes:
     @property
     def context(self) -> int:
         """Number of all inputs of a node beside its hidden state."""
-        season = self.horizon * self.variables if self.season else 0
+        season = (self.history + self.horizon) * self.variables if self.season else 0
         return self.lags + self.embedding + self.phase + season
 
 
@@ -147,8 +154,9 @@ class _Floor(nn.Module):
         phase = inputs.phase[:, None].expand(-1, nodes, -1)
         parts = [lags, place, phase]
         if inputs.alike is not None:
-            alike = inputs.alike - last[:, None]  # (B, h, N, D)
-            parts.append(alike.transpose(1, 2).flatten(2))
+            past, onward = inputs.alike.tensor_split([self.sizes.history], dim=1)
+            unlike = torch.cat([inputs.history - past, onward - last[:, None]], dim=1)
+            parts.append(unlike.transpose(1, 2).flatten(2))  # (B, N, (k + h) D)
         return last, self.linear(lags), torch.cat(parts, dim=-1)
 
     def forecast(self, last: Tensor, change: Tensor) -> Tensor:
@@ -158,7 +166,7 @@ class _Floor(nn.Module):
 
 
 class DirectNetwork(nn.Module):
-    """Linear floor and a perceptron on all that is known, all steps at once.
+    """Linear floor and a perceptron with one exchange on all that is known, all steps at once.
 
     Shapes:
         `Inputs` of B windows -> (B, h, N, D).
@@ -171,14 +179,20 @@ class DirectNetwork(nn.Module):
     def __init__(self, graph: Graph, sizes: Sizes) -> None:
         super().__init__()
         self.floor = _Floor(graph, sizes)
-        self.network = _perceptron(
-            sizes.context, sizes.width, sizes.horizon * sizes.variables, sizes.dropout, layers=2
-        )
+        width, targets = sizes.width, sizes.horizon * sizes.variables
+        self.lift = _hidden(sizes.context, width, sizes.dropout)
+        self.regions = Regions(graph.node_count, sizes.regions)
+        self.exchange = _hidden(3 * width, width, sizes.dropout)
+        self.network = _perceptron(width, width, targets, sizes.dropout, layers=1)
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Return standardised forecasts."""
         last, change, context = self.floor(inputs)
-        return self.floor.forecast(last, change + self.network(context))
+        hidden = self.lift(context)  # (B, N, width)
+        operator = self.floor.graph.operator("mean_adjacency", like=hidden)
+        around = torch.cat([hidden, operator @ hidden, self.regions(hidden)], dim=-1)
+        hidden = hidden + self.exchange(around)
+        return self.floor.forecast(last, change + self.network(hidden))
 
 
 class GraphOdeRnn(nn.Module):
@@ -258,14 +272,17 @@ class _GraphField(nn.Module):
 
 def _perceptron(size: int, width: int, out: int, dropout: float, *, layers: int) -> nn.Sequential:
     """Return hidden layers with dropout and a last layer that starts small."""
-    parts: list[nn.Module] = []
-    for layer in range(layers):
-        parts += [nn.Linear(size if layer == 0 else width, width), nn.GELU(), nn.Dropout(dropout)]
+    parts = [_hidden(size if layer == 0 else width, width, dropout) for layer in range(layers)]
     last = nn.Linear(width, out)
     with torch.no_grad():
         last.weight.mul_(0.1)
         last.bias.zero_()
     return nn.Sequential(*parts, last)
+
+
+def _hidden(size: int, width: int, dropout: float) -> nn.Sequential:
+    """Return a hidden layer with dropout."""
+    return nn.Sequential(nn.Linear(size, width), nn.GELU(), nn.Dropout(dropout))
 
 
 def _knots(horizon: int) -> np.ndarray:

@@ -90,8 +90,14 @@ class Season:
         result[total == 0] = self.plain
         return result
 
-    def alike(self, windows: np.ndarray, horizon: int) -> np.ndarray:
-        """Return the mean of the cycles alike for windows, (B, h, N, D)."""
+    def alike(self, windows: np.ndarray, horizon: int, *, history: int = 0) -> np.ndarray:
+        """Return the mean of the cycles alike for windows, (B, k + h, N, D).
+
+        Args:
+            windows: (B,) numbers of first targets.
+            horizon: h, times from the first target on.
+            history: k, times before it that are said too, at most the windows' own history.
+        """
         distance = self.distance[windows]  # (B, M)
         count = min(_MOST_ALIKE, distance.shape[1])
         best = np.argpartition(distance, count - 1, axis=1)[:, :count]
@@ -107,10 +113,11 @@ class Season:
         weight = np.where(there, np.exp(-size), 0.0)
         total = weight.sum(axis=1)
         weight /= np.where(total > 0, total, 1.0)[:, None]
-        result = np.zeros((len(windows), horizon, *self.smooth.shape[1:]))
+        span = np.arange(-history, horizon)
+        result = np.zeros((len(windows), len(span), *self.smooth.shape[1:]))
         for k in range(count):
-            start = np.where(there[:, k], windows + self.shifts[best[:, k]], 0)
-            counterpart = self.smooth[start[:, None] + np.arange(horizon)]
+            start = np.where(there[:, k], windows + self.shifts[best[:, k]], history)
+            counterpart = self.smooth[start[:, None] + span]
             result += weight[:, k, None, None, None] * counterpart
         result[total == 0] = self.plain
         return result
