@@ -11,7 +11,7 @@ import argparse
 import json
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +92,22 @@ def run_model(
         **(split.score(made.smiles, options.number) if scored else {}),
         "validity_before_correction": float(np.mean(made.valid_before_correction)),
     }
+
+
+def curve_of_steps(
+    model: Generator, split: Split, steps: Sequence[int], options: argparse.Namespace
+) -> Iterator[dict[str, dict[str, float]]]:
+    """Sample flow matching with each number of steps; yield the curve as it grows."""
+    curve: dict[str, dict[str, float]] = {}
+    for count in steps:
+        made = model.sample(options.number, seed=options.seed, steps=count)
+        found = split.score(made.smiles, options.number)
+        curve[str(count)] = {
+            "fcd": float(found["fcd"]),
+            "validity_before_correction": float(np.mean(made.valid_before_correction)),
+            "molecules_per_second": options.number / made.seconds,
+        }
+        yield curve
 
 
 def tell(share: float, text: str) -> None:

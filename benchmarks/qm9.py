@@ -5,18 +5,20 @@ nearly all small molecules of its kind, so that what is novel and of its kind is
 molecules, and a perfect model's novelty is low.
 
     python benchmarks/qm9.py --data DATA [--minutes 15] [--models construction flow_matching flow]
+        [--steps 10 25 50 100]
     python benchmarks/qm9.py --data DATA --models peers round_trip
 
 DATA holds molecules/qm9.csv.gz and molecules/peer_samples/digress_qm9.smi.gz. ``peers`` scores
 DiGress's own published samples with the same metrics (their file keeps the largest piece of each);
-``round_trip`` turns all molecules into typed graphs, and into actions, and back. Figures are
-printed and written to benchmarks/results/qm9.json, one entry a model.
+``round_trip`` turns all molecules into typed graphs, and into actions, and back. Flow matching is
+sampled with each number of steps beside its own. Figures are printed and written to
+benchmarks/results/qm9.json, one entry a model.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from generation import Split, keep, parser, run_model
+from generation import Split, curve_of_steps, keep, parser, run_model
 
 from graphtide.molecules.building import Building, walk
 from graphtide.molecules.chemistry import canonical_smiles, to_smiles
@@ -30,6 +32,7 @@ def main() -> None:
     options = parser("Generation on QM9.")
     options.add_argument("--minutes", type=float, default=15.0)
     options.add_argument("--models", nargs="+", default=["construction", "flow_matching", "flow"])
+    options.add_argument("--steps", type=int, nargs="*", default=[10, 25, 50, 100])
     asked = options.parse_args()
     folder = asked.data / "molecules"
     smiles = read_molecules(folder / "qm9.csv.gz").smiles
@@ -41,7 +44,10 @@ def main() -> None:
             theirs = read_molecules(folder / "peer_samples" / "digress_qm9.smi.gz")
             figures = split.score(theirs.smiles)
         else:
-            _, figures = run_model(name, split, asked.minutes, asked)
+            model, figures = run_model(name, split, asked.minutes, asked)
+            if name == "flow_matching":
+                for curve in curve_of_steps(model, split, asked.steps, asked):
+                    figures["steps_of_sampling"] = curve
         keep(asked.results, "qm9", name, figures)
 
 

