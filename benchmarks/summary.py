@@ -13,7 +13,15 @@ from statistics import mean, median
 
 from summary_analysis import analysis, control, roads
 from summary_mechanisms import conditions, discovery, distributions, growth, spread
-from summary_molecules import constrained, generation, goal_directed, killed, moses, prediction
+from summary_molecules import (
+    constrained,
+    generation,
+    goal_directed,
+    killed,
+    moses,
+    prediction,
+    qm9_properties,
+)
 from summary_shared import results
 
 README = Path(__file__).parents[1] / "README.md"
@@ -234,6 +242,7 @@ def section() -> str:
         *moses(),
         *killed(),
         *prediction(),
+        *qm9_properties(),
         *goal_directed(),
         *constrained(),
     ]

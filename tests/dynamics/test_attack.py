@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 
 from graphtide.dynamics.classify import NodeTask, classify
 from graphtide.dynamics.classify.attack import attack
-from graphtide.dynamics.classify.saving import load, save
+from graphtide.dynamics.classify.reloading import load
 from graphtide.dynamics.classify.training import Rules
 from graphtide.errors import InputError
 from graphtide.graph import Graph
@@ -30,7 +30,7 @@ def run(tmp_path_factory):
     found = classify(task, seeds=1, depth=2.0, rules=Rules(epochs=40, patience=20))
     made = Run.create(tmp_path_factory.mktemp("runs") / "run", kind="dynamics classify",
                       configuration={})  # fmt: skip
-    save(found, made)
+    found.save(made)
     return made, found
 
 

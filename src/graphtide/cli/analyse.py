@@ -124,7 +124,7 @@ def _attack(source: str, out: Path, *, seed: int, json: bool) -> None:
     trained_run = Run.open(source)
     if trained_run.kind == "dynamics classify":
         from graphtide.dynamics.classify.attack import attack
-        from graphtide.dynamics.classify.saving import load
+        from graphtide.dynamics.classify.reloading import load
 
         name, found = "attack", attack(load(trained_run), seed=seed)
     else:

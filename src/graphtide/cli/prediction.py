@@ -78,7 +78,7 @@ def predict_states(
 def _by_forecaster(run: Run, readings: Path | None, out: Path) -> dict[str, object]:
     """Forecast what comes after the last reading, and write the table."""
     from graphtide.dynamics.forecast.reloading import load
-    from graphtide.dynamics.forecast.saving import forecast_table
+    from graphtide.dynamics.forecast.result import forecast_table
     from graphtide.files import write_table
 
     forecaster = load(run)

@@ -34,6 +34,22 @@ def test_groups_stay_together_and_folds_are_of_about_equal_size():
     assert np.ptp(np.bincount(folds)) <= 2
 
 
+def test_of_many_molecules_one_small_fold_is_held_out(monkeypatch):
+    monkeypatch.setattr(members, "MANY", 30)
+    monkeypatch.setattr(members, "grow", constant)
+    inputs = make_inputs([parse_smiles(text) for text in SMILES], names=["MolWt", "MolLogP"])
+    values = inputs.descriptors[:, [1]]
+    folds = fold_numbers(np.arange(len(SMILES)), 5, seed=0)
+    assert np.bincount(folds + 1).tolist() == [len(SMILES) - 2, 2]
+    fitted, held = fit_members(inputs, values, np.array([False]), folds, plan=TuningPlan(1), seed=0)
+    np.testing.assert_array_equal(np.isfinite(held.predictions[:, 0, 0]), folds == 0)
+    assert len(fitted.networks) == 1
+    # The members that were judged are those that predict.
+    out = np.flatnonzero(folds == 0)
+    told, _ = fitted.predict(inputs.take(out), np.ones((1, len(members.MEMBERS)), dtype=bool))
+    np.testing.assert_allclose(told, held.predictions[out], rtol=1e-6)
+
+
 def test_an_interrupted_fit_goes_on_to_the_same_networks(tmp_path, monkeypatch):
     monkeypatch.setattr(members, "grow", constant)
     inputs = make_inputs(

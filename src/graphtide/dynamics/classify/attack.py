@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from graphtide.dynamics.classify.saving import Trained
+from graphtide.dynamics.classify.reloading import Trained
 from graphtide.errors import InputError
 
 if TYPE_CHECKING:

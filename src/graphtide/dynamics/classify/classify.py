@@ -8,7 +8,7 @@ written for each node is the mean over the seeds.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -25,6 +25,7 @@ from graphtide.dynamics.classify.networks import (
     with_self_loops,
 )
 from graphtide.dynamics.classify.propagation import propagate_labels
+from graphtide.dynamics.classify.result import Classification
 from graphtide.dynamics.classify.training import (
     Outcome,
     Rules,
@@ -33,82 +34,12 @@ from graphtide.dynamics.classify.training import (
     train_network,
 )
 from graphtide.errors import InputError
-from graphtide.run import Run
 from graphtide.sparse import SparseMatrix
 
 __all__ = ["Classification", "check", "classify"]
 
 _DEPTHS = (2.0, 4.0, 8.0)
 _GCN = Rules(passes=1, agreement=0.0)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Classification:
-    """What `classify` returns.
-
-    Args:
-        task: the nodes and what is known of them.
-        said: class probabilities (N, C), or values (N, 1); the mean over seeds.
-        test: (S,) accuracy (R^2 for values) on the test nodes, by seed.
-        validation: (S,) the same on the validation nodes.
-        baselines: test accuracies of each baseline, one a seed (label propagation has no seed).
-        depth: T that was chosen.
-        depth_scores: validation accuracy of each depth tried.
-        depth_curve: (K, 2) depth, and mean test accuracy of the trained networks there.
-        seconds: of each seed's network.
-        rates: (H,) learned diffusion rates of the first seed, in 1 / unit of depth.
-        network: the first seed's.
-        features: as the networks take them, (N, F).
-    """
-
-    task: NodeTask
-    said: np.ndarray
-    test: np.ndarray
-    validation: np.ndarray
-    baselines: Mapping[str, np.ndarray]
-    depth: float
-    depth_scores: Mapping[float, float]
-    depth_curve: np.ndarray
-    seconds: np.ndarray
-    rates: np.ndarray
-    network: DiffusionNetwork
-    features: SparseMatrix
-
-    @property
-    def metrics(self) -> dict[str, object]:
-        """Figures by name, as they are printed and written."""
-        task = self.task
-        name = "r2" if task.is_regression else "accuracy"
-        figures: dict[str, object] = {
-            name: float(self.test.mean()),
-            f"{name}_deviation": _deviation(self.test),
-            f"{name}_by_seed": self.test.tolist(),
-            f"{name}_of_mean": goodness(task, self.said, task.test),
-            f"{name}_validation": float(self.validation.mean()),
-            "baselines": {
-                baseline: {name: float(values.mean()), f"{name}_deviation": _deviation(values)}
-                for baseline, values in self.baselines.items()
-            },
-            "depth": self.depth,
-            "depth_validation": {f"{depth:g}": v for depth, v in self.depth_scores.items()},
-            "seeds": len(self.test),
-            "seconds_by_seed": self.seconds.tolist(),
-            "nodes": task.graph.node_count,
-            "train_nodes": len(task.train),
-            "validation_nodes": len(task.validation),
-            "test_nodes": len(task.test),
-        }
-        if task.is_regression:
-            error = self.said[task.test, 0] - task.target[task.test]
-            figures["mae_of_mean"] = float(np.abs(error).mean())
-            figures["rmse_of_mean"] = float(np.sqrt(np.square(error).mean()))
-        return figures
-
-    def save(self, run: Run) -> None:
-        """Write metrics.json, predictions.csv, graph.npz, depth.csv and seeds.csv into a run."""
-        from graphtide.dynamics.classify.saving import save
-
-        save(self, run)
 
 
 def classify(
@@ -292,10 +223,6 @@ def _rates(network: DiffusionNetwork) -> np.ndarray:
     named = dict(network.named_parameters())
     name = next(name for name in named if name.endswith("log_rate"))
     return named[name].detach().exp().cpu().numpy()
-
-
-def _deviation(values: np.ndarray) -> float | None:
-    return float(values.std(ddof=1)) if len(values) > 1 else None
 
 
 def _stretch(

@@ -21,10 +21,10 @@ from graphtide.dynamics.forecast.baselines import Forecaster, plain_forecasters
 from graphtide.dynamics.forecast.combination import Combination, networks_of, trained
 from graphtide.dynamics.forecast.errors import Errors
 from graphtide.dynamics.forecast.intervals import Intervals, coverage
+from graphtide.dynamics.forecast.result import Forecast
 from graphtide.dynamics.forecast.windows import Windows, make_windows
 from graphtide.errors import InputError
 from graphtide.graph import Graph
-from graphtide.run import Run
 from graphtide.trajectory import Trajectory
 
 __all__ = ["MODELS", "Forecast", "check", "forecast"]
@@ -41,81 +41,6 @@ PLAIN = (
 )
 MODELS = ("auto", *NETWORKS, "combination", *PLAIN, *RECURRENT)
 """What may be asked for; "combination" is the mean of both kinds of networks."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Forecast:
-    """What `forecast` returns.
-
-    Args:
-        model: name of the forecaster that was chosen.
-        windows: the readings and the windows over them.
-        graph: N nodes.
-        predicted: (B, h, N, D) of the test windows.
-        lower: lower ends of their intervals.
-        upper: upper ends of their intervals.
-        errors: of the chosen forecaster on the test windows.
-        baselines: the same for each baseline by name.
-        coverage: (h,) share of the readings within their intervals, by step.
-        coverage_fixed: (h,) the same where widths do not follow the misses.
-        validation: mean absolute error on the validation windows, by name.
-        next: the h readings after the last one, and the ends of their intervals, each (h, N, D).
-        intervals: widths as they are after the last reading.
-        isolated: nodes of the readings that no edge names.
-        level: share that the intervals should hold.
-        seconds: by forecaster, time of its fits.
-        trajectory: what was given.
-        missing: number that stood for a missing reading, if any.
-        forecaster: the chosen one, fitted.
-    """
-
-    model: str
-    windows: Windows
-    graph: Graph
-    predicted: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-    errors: Errors
-    baselines: Mapping[str, Errors]
-    coverage: np.ndarray
-    coverage_fixed: np.ndarray
-    validation: Mapping[str, float]
-    next: tuple[np.ndarray, np.ndarray, np.ndarray]
-    intervals: Intervals
-    isolated: tuple[str, ...]
-    level: float
-    seconds: Mapping[str, float]
-    trajectory: Trajectory
-    missing: float | None
-    forecaster: Forecaster
-
-    @property
-    def metrics(self) -> dict[str, object]:
-        """Figures by name, as they are printed and written."""
-        windows = self.windows
-        return {
-            "model": self.model,
-            **self.errors.metrics(),
-            "coverage": float(self.coverage.mean()),
-            "coverage_by_step": self.coverage.tolist(),
-            "coverage_without_following": float(self.coverage_fixed.mean()),
-            "level": self.level,
-            "baselines": {name: errors.metrics() for name, errors in self.baselines.items()},
-            "validation_mae": dict(self.validation),
-            "seconds_by_model": dict(self.seconds),
-            "nodes": windows.node_count,
-            "history": windows.history,
-            "horizon": windows.horizon,
-            "train_windows": len(windows.part("whole_train")),
-            "test_windows": len(windows.part("test")),
-            "isolated_nodes": list(self.isolated),
-        }
-
-    def save(self, run: Run) -> None:
-        """Write metrics, tables, forecasts and weights into a run."""
-        from graphtide.dynamics.forecast.saving import save
-
-        save(self, run)
 
 
 @dataclass(slots=True)

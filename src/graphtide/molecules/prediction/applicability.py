@@ -2,7 +2,8 @@
 
 A molecule lies outside where the mean distance to its three nearest neighbours among the training
 molecules, in scaled descriptors, is above that of 99 % of the training molecules among themselves,
-or where it holds an element that none of them has.
+or where it holds an element that none of them has. Of many training molecules ten thousand, drawn
+at random, stand for all in the distances.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ __all__ = ["Domain"]
 _NEIGHBOURS = 3
 _SHARE = 0.99
 _CHUNK = 512
+_MOST_KNOWN = 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +33,7 @@ class Domain:
     Args:
         scale: of the descriptors.
         columns: the descriptors that ``scale`` keeps.
-        known: float32 (n, D), scaled descriptors of the training molecules.
+        known: float32 (n, D), scaled descriptors of the training molecules, or of some of them.
         limit: distance above which a molecule lies outside.
         elements: atomic numbers that occur.
     """
@@ -47,6 +49,9 @@ class Domain:
         """Describe the training molecules."""
         scale, columns = DescriptorScale.fit(inputs.descriptors, inputs.names)
         known = scale.apply(inputs.descriptors[:, columns])
+        if len(known) > _MOST_KNOWN:
+            drawn = np.random.default_rng(0).permutation(len(known))[:_MOST_KNOWN]
+            known = known[np.sort(drawn)]
         distances = _nearest(known, known, skip=1)
         elements = frozenset(
             atom.GetAtomicNum() for molecule in molecules for atom in molecule.GetAtoms()

@@ -1,9 +1,9 @@
 """A model of molecular properties: members joined by what they predict of molecules held out.
 
-Molecules are cut into five folds. Each member predicts each fold from the others; from these
-held-out predictions come the weights of the members (or the choice of the best baseline, where
-that is no worse), the standard deviations and the conformal intervals. No test molecule plays any
-part in it.
+Molecules are cut into five folds. Each member predicts each fold from the others (of many molecules
+one small fold is held out, see `members`); from these held-out predictions come the weights of the
+members (or the choice of the best baseline, where that is no worse), the standard deviations and
+the conformal intervals. No test molecule plays any part in it.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ class PropertyModel:
         spreads: one a target.
         domain: what was learned from.
         names: of the descriptors.
-        held_out: predictions of the training molecules by who has not seen them, (M, T).
+        held_out: predictions of the training molecules by who has not seen them, (M, T), NaN where
+            a molecule was not held out or has no label.
         labels: their values, (M, T).
         scores: target to member (and "model") to the held-out error: root mean square error.
     """
@@ -120,7 +121,8 @@ class PropertyModel:
             progress: told the share done.
 
         Raises:
-            InputError: a SMILES cannot be parsed, or numbers do not fit together.
+            InputError: a SMILES cannot be parsed, numbers do not fit together, or a target has too
+                few values to be judged.
             KeyboardInterrupt: it was interrupted.
         """
         made = tuple(parse_smiles(m) if isinstance(m, str) else m for m in molecules)
@@ -141,7 +143,7 @@ class PropertyModel:
         classes = np.array([bool(np.isin(c[np.isfinite(c)], (0, 1)).all()) for c in table.T])
         chosen = np.arange(len(made)) if groups is None else np.asarray(groups)
         folds = fold_numbers(np.unique(chosen, return_inverse=True)[1], FOLDS, seed)
-        plan = _plan(inputs, len(targets), minutes, epochs, seed, checkpoints)
+        plan = _plan(inputs, folds, len(targets), minutes, epochs, seed, checkpoints)
         members, held = fit_members(
             inputs,
             table,
@@ -156,7 +158,7 @@ class PropertyModel:
             raise KeyboardInterrupt
         domain = Domain.fit(inputs, made)
         distances = np.zeros(len(made))
-        for fold in np.unique(folds):
+        for fold in np.unique(folds[folds >= 0]):
             out, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
             part = Domain.fit(inputs.take(rest), [made[k] for k in rest])
             distances[out] = part.distances(inputs.take(out))
@@ -165,7 +167,9 @@ class PropertyModel:
         scores, spreads = {}, []
         usable = np.array([plan is not None or name != "network" for name in MEMBERS])
         for k, name in enumerate(targets):
-            rows = np.flatnonzero(np.isfinite(table[:, k]))
+            rows = np.flatnonzero(np.isfinite(table[:, k]) & np.isfinite(held.deviations[:, k]))
+            if not rows.size:
+                raise InputError(f"no molecule that was held out has a value of '{name}'")
             told, wanted = held.predictions[rows, k], table[rows, k]
             weights[k], scores[name] = _weighed(told, wanted, usable)
             joined[rows, k] = _bounded(told[:, usable] @ weights[k, usable], bool(classes[k]))
@@ -228,7 +232,7 @@ class PropertyModel:
             half[:, k] = spread.half_widths(signs, level)
             lower[:, k], upper[:, k] = values[:, k] - half[:, k], values[:, k] + half[:, k]
             if self.classes[k]:
-                rows = np.isfinite(self.labels[:, k])
+                rows = np.isfinite(self.held_out[:, k])
                 lower[:, k], upper[:, k] = label_sets(
                     values[:, k], self.held_out[rows, k], self.labels[rows, k], level
                 )
@@ -237,6 +241,7 @@ class PropertyModel:
 
 def _plan(
     inputs: Inputs,
+    folds: np.ndarray,
     targets: int,
     minutes: float,
     epochs: int | None,
@@ -254,8 +259,9 @@ def _plan(
     if note is not None and note.is_file():
         return TuningPlan(int(note.read_text(encoding="utf-8")), seed=seed)
     plan = TuningPlan(seed=seed)
-    one = seconds_per_epoch(inputs, targets, plan) * (1.0 - 1.0 / FOLDS)
-    affordable = int(60.0 * minutes / (FOLDS * one))
+    sizes = np.bincount(folds[folds >= 0])  # a network a fold, trained on all the others
+    learned = float((len(folds) - sizes).sum()) / len(folds)
+    affordable = int(60.0 * minutes / (seconds_per_epoch(inputs, targets, plan) * learned))
     plan = TuningPlan(min(max(affordable, _EPOCHS[0]), _EPOCHS[1]), seed=seed)
     if note is not None:
         from graphtide.files import write_text

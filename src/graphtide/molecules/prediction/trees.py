@@ -19,6 +19,8 @@ __all__ = ["TREE_KINDS", "TreeKind", "Trees", "grow"]
 TreeKind = Literal["boosting", "forest", "extra_trees"]
 TREE_KINDS: tuple[TreeKind, ...] = ("boosting", "forest", "extra_trees")
 _BOUND = 1e9
+_ROWS = 20_000
+"""Molecules that one tree sees at most; many more make it slow, and hardly better."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,7 +109,7 @@ def grow(kind: TreeKind, inputs: Inputs, values: np.ndarray, *, seed: int = 0) -
             learning_rate=0.05,
             max_depth=5,
             min_samples_leaf=3,
-            subsample=0.6,
+            subsample=min(0.6, _ROWS / len(values)),
             max_features=0.15,
             random_state=seed,
         ).fit(table, values)
@@ -115,7 +117,9 @@ def grow(kind: TreeKind, inputs: Inputs, values: np.ndarray, *, seed: int = 0) -
         return _joined(grown, weight=0.05, offset=float(values.mean()))
     maker = RandomForestRegressor if kind == "forest" else ExtraTreesRegressor
     share = 1.0 / 3.0
-    forest = maker(100, max_features=share, random_state=seed).fit(table, values)
+    # Where there are too many, each tree draws its own.
+    drawn = {"bootstrap": True, "max_samples": _ROWS} if len(values) > _ROWS else {}
+    forest = maker(100, max_features=share, random_state=seed, **drawn).fit(table, values)
     grown = [tree.tree_ for tree in forest.estimators_]
     return _joined(grown, weight=1.0 / len(grown), offset=0.0)
 
