@@ -187,17 +187,34 @@ def forecasts() -> list[str]:
                 for name in names
                 if name in base
             )
-            own = ", ".join(
-                f"{rmse:.2f} / {mae:.2f} over the first {steps}" for steps, (rmse, mae) in
-                errors.items()
-            )  # fmt: skip
             shares = [100 * share for share in found["coverage"]]
+            held = f"{min(shares):.1f}"
+            if max(shares) - min(shares) >= 0.1:
+                held += f"-{max(shares):.1f}"
+            seeds = found["seeds"]
             lines.append(
-                f"Forecast of {case.replace('_', ' ')} by {found['chosen'][0].replace('_', ' ')}, "
-                f"{found['seeds']} seeds, RMSE / MAE: {own} steps ({beside} over all); 90 % "
-                f"intervals hold {min(shares):.1f}-{max(shares):.1f} % (`traffic.py`)."
+                f"Forecast of {named(case)} by {found['chosen'][0].replace('_', ' ')}, "
+                f"{seeds} seed{'s' if seeds > 1 else ''}, RMSE / MAE: {horizons(errors)} "
+                f"({beside}); 90 % intervals hold {held} % (`traffic.py`)."
             )
     return lines
+
+
+def named(case: str) -> str:
+    """Return the name of a case, with the share it was trained on where it has two."""
+    name, _, share = case.partition(" ")
+    words = name.replace("_", " ")
+    return f"{words} (trained on {100 * float(share):.0f} %)" if share else words
+
+
+def horizons(errors: dict[str, list[float]]) -> str:
+    """Return root mean square and mean absolute errors over the first steps."""
+    if list(errors) == ["1"]:
+        return "{:.2f} / {:.2f} one step ahead".format(*errors["1"])
+    said = ", ".join(
+        f"{rmse:.2f} / {mae:.2f} over the first {steps}" for steps, (rmse, mae) in errors.items()
+    )
+    return f"{said} steps"
 
 
 def last_of(errors: dict[str, list[float]]) -> list[float]:
