@@ -28,7 +28,7 @@ import discovery
 import numpy as np
 import torch
 
-from graphtide.dynamics.holdout import Holdout
+from graphtide.dynamics.holdout import Holdout, kept_readings
 from graphtide.dynamics.neural import set_output
 from graphtide.dynamics.neural_data import NeuralSettings
 from graphtide.dynamics.neural_fit import fit_neural
@@ -67,8 +67,8 @@ def run_case(name: str, seed: int, noise: float) -> dict[str, object]:
             set_output(member, torch.tensor(output))  # pyright: ignore[reportArgumentType]
             members.append(member)
         samples = [
-            field_sample(fit.field, t, graph, members)  # pyright: ignore[reportArgumentType]
-            for t in fit.predicted
+            field_sample(fit.field, t, graph, members, kept_readings(o.states, roles))  # pyright: ignore[reportArgumentType]
+            for t, o, roles in zip(fit.predicted, fit.observed, fit.roles, strict=True)
         ]
         found = distil(samples)
     except GraphtideError as error:

@@ -48,6 +48,17 @@ def test_one_seed_gives_one_simulation(call, tmp_path):
     assert one == same != other
 
 
+def test_the_seed_of_a_command_does_not_change_its_network(call):
+    law = ("dynamics", "simulate", HEAT, "--graph", "barabasi_albert:60:2", "--param", "k=0.5",
+           "--times", "0:4:81")  # fmt: skip
+    call(*law, "--seed", "3", "--out", "states.csv")
+    found = figures(
+        call("mechanisms", "equation", "states.csv", "--graph", "barabasi_albert:60:2", "--out",
+             "run", "--json")
+    )  # fmt: skip
+    assert found["equation"] == "dx/dt = 0.5*sum_j A_ij*(x_j - x_i)"
+
+
 def test_a_learned_field_predicts_what_the_law_does(call, simulated):
     learned = figures(
         call("dynamics", "fit", "states.csv", "--graph", GRAPH, "--out", "run", "--json",

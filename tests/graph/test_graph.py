@@ -117,6 +117,13 @@ def test_one_seed_gives_one_graph():
         same(Graph.from_source(source, seed=5), Graph.from_source(source, seed=5))
         other = Graph.from_source(source, seed=6)
         assert abs(Graph.from_source(source, seed=5).adjacency - other.adjacency).max() > 0
+        same(Graph.from_source(f"{source}@6", seed=5), other)
+
+
+@pytest.mark.parametrize("text", ["barabasi_albert:60:2@", "barabasi_albert:60:2@-1", "karate@x"])
+def test_a_seed_after_the_generator_must_be_a_whole_number(text):
+    with pytest.raises(InputError, match="a whole number was expected after @"):
+        Graph.from_source(text)
 
 
 def test_a_large_preferential_attachment_graph_has_its_power_law():

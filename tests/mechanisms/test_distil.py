@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
 from graphtide.dynamics.catalogue import CATALOGUE
 from graphtide.dynamics.simulate import simulate
 from graphtide.errors import InputError
 from graphtide.graph import Graph
 from graphtide.mechanisms.distil import distil, field_sample
+from graphtide.ode.solve import solve
 
 GRAPH = Graph.from_source("barabasi_albert:40:3", seed=0)
 TIMES = np.linspace(0.0, 3.0, 40)
@@ -75,6 +77,19 @@ def test_what_the_members_do_not_agree_on_is_not_made_a_law():
     assert len(alone.laws[0].terms) > 3
 
 
+def test_an_error_that_all_members_share_is_not_made_a_law_where_readings_tell():
+    field = CATALOGUE["sis"].equation.compile()
+    wavy = Disturbed(field, 1.0, wiggle=2e-3)
+    rolled = solve(wavy.on(GRAPH), torch.tensor(visited("sis").states[0]), torch.tensor(TIMES))
+    own = visited("sis").with_states(rolled.states.numpy())
+    members = [wavy] * 4
+    alone = distil([field_sample(wavy, own, GRAPH, members)])
+    checked = distil([field_sample(wavy, own, GRAPH, members, visited("sis").states)])
+    assert len(alone.laws[0].terms) > 3
+    texts = {term.text for term in checked.laws[0].terms}
+    assert texts == {"x", "sum_j A_ij*(x_j)", "sum_j A_ij*(x_i*x_j)"}
+
+
 def test_states_that_do_not_fit_the_field_are_refused():
     field = CATALOGUE["sis"].equation.compile()
     states = visited("sis")
@@ -82,5 +97,7 @@ def test_states_that_do_not_fit_the_field_are_refused():
         field_sample(field, states.select(slice(0, 9)), GRAPH)
     with pytest.raises(InputError, match="the field's variables are x"):
         field_sample(CATALOGUE["sis"].equation.compile(), visited("kuramoto"), GRAPH)
+    with pytest.raises(InputError, match="one reading is needed for each state"):
+        field_sample(field, states, GRAPH, readings=np.zeros((3, 4)))
     with pytest.raises(InputError, match="no sample"):
         distil([])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from graphtide.dynamics.catalogue import CATALOGUE
 from graphtide.dynamics.simulate import simulate
 from graphtide.equation import Equation
 from graphtide.errors import InputError
@@ -95,3 +96,21 @@ def test_bad_delays(delay, sentence):
     states = Trajectory(TIMES, delayed_states(0.8, 0.01))
     with pytest.raises(InputError, match=sentence):
         discover(states, GRAPH, delay=delay)
+
+
+def test_a_delay_too_short_to_be_seen_is_refused():
+    # No law of the library is as good as the slope over the delay, which is true of any series.
+    law = Equation.parse("dx/dt = -x + 0.5*sum_j A_ij*exp(-x_j)*sin(5*x_j)")
+    states = simulate(law, GRAPH, np.linspace(0.0, 6.0, 151), seed=0)
+    found = discover(states, GRAPH, delay=0.04, inclusion_repetitions=0, repetitions=0)
+    assert not any("_lag" in t.text for t in found.laws[0].terms)
+    assert found.delay.delay == 0.0
+    assert found.delay.refused == 0.04
+    assert any("too short to be seen" in note for note in found.notes)
+
+
+def test_a_delay_that_no_term_needs_is_said():
+    states = simulate(CATALOGUE["gene"].equation, GRAPH, np.linspace(0.0, 6.0, 121), seed=0)
+    found = discover(states, GRAPH, delay=1.0, inclusion_repetitions=0, repetitions=0)
+    assert not any("_lag" in t.text for t in found.laws[0].terms)
+    assert any("1 ago explain nothing more" in note for note in found.notes)

@@ -79,7 +79,7 @@ def analyse(
     if ranges and "stability" not in names:
         raise InputError("--vary follows fixed points: it needs --what stability")
     values = parse_assignments(param or [], option="--param")
-    network = None if graph is None else Graph.from_source(graph, directed=directed, seed=seed)
+    network = None if graph is None else Graph.from_source(graph, directed=directed)
     law = Law.read(source, network, parameters=values, seed=seed)
     with progress_bar(quiet=json) as progress:
         results = analyse_law(law, names, vary=ranges, seed=seed, progress=progress)

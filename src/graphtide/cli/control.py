@@ -94,7 +94,7 @@ def control(
 
     began = time.perf_counter()
     Run.check_target(out)
-    network = None if graph is None else Graph.from_source(graph, directed=directed, seed=seed)
+    network = None if graph is None else Graph.from_source(graph, directed=directed)
     values = parse_assignments(param or [], option="--param")
     law = Law.read(source, network, parameters=values, seed=seed)
     if variable is not None and variable not in law.variables:

@@ -27,6 +27,9 @@ def distil(
     json: JsonOption = False,
 ) -> None:
     """Read the law out of a learned field; write equation.json and a page."""
+    import numpy as np
+
+    from graphtide.dynamics.holdout import kept_readings
     from graphtide.errors import InputError
     from graphtide.mechanisms.distil import distil as read_out
     from graphtide.mechanisms.distil import field_sample
@@ -40,8 +43,10 @@ def distil(
     field, members = _fields(source)
     visited = source.read_trajectory("predicted")
     graph = source.read_graph()
+    roles = np.asarray(source.read_table("split")["role"])
+    readings = kept_readings(source.read_trajectory("observed").states, roles)
     with progress_bar(quiet=json) as progress:
-        sample = field_sample(field, visited, graph, members)
+        sample = field_sample(field, visited, graph, members, readings)
         discovery = read_out([sample], terms=terms, progress=progress)
     configuration = {"run": str(run_folder), "terms": terms}
     run = Run.create(out, kind="mechanisms equation", configuration=configuration)

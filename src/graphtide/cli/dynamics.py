@@ -96,7 +96,7 @@ def simulate(
 
     began = time.perf_counter()
     law = resolve(equation).with_parameters(**parse_assignments(param or [], option="--param"))
-    network = Graph.from_source(graph, directed=directed, seed=seed)
+    network = Graph.from_source(graph, directed=directed)
     when = default_times(law) if times is None else parse_times(times)
     first = None if start is None else read_start(start, network, law.variables)
     if stochastic or all_runs or cascades is not None:
@@ -244,7 +244,7 @@ def predict(
     from graphtide.cli.prediction import predict_states
     from graphtide.graph import Graph
 
-    network = None if graph is None else Graph.from_source(graph, directed=directed, seed=seed)
+    network = None if graph is None else Graph.from_source(graph, directed=directed)
     metrics = predict_states(
         source,
         out=out,

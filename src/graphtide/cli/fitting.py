@@ -87,7 +87,7 @@ def fit_states(options: FitOptions, *, json: bool) -> tuple[dict[str, object], b
         if not options.resume:
             Run.create(options.out, kind="dynamics fit", configuration=configuration)
 
-    network = Graph.from_source(options.graph, directed=options.directed, seed=options.seed)
+    network = Graph.from_source(options.graph, directed=options.directed)
     trajectory = Trajectory.read(options.states, graph=network)
     with progress_bar(quiet=json) as progress:
         if settings is None:

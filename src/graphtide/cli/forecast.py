@@ -65,7 +65,7 @@ def forecast(
 
     began = time.perf_counter()
     Run.check_target(out)
-    network = Graph.from_source(graph, directed=directed, seed=seed)
+    network = Graph.from_source(graph, directed=directed)
     trajectory = Trajectory.read(states)
     choices = {
         "history": history,

@@ -114,7 +114,7 @@ def equation(
     if infer_graph:
         trajectories, graphs = [Trajectory.read(path) for path in states], []
     else:
-        trajectories, graphs = _read(states, graph or [], directed=directed, seed=seed)
+        trajectories, graphs = _read(states, graph or [], directed=directed)
     _same_variables(states, trajectories)
     variables = trajectories[0].variables
     further = read_terms(library, variables) if library is not None else []
@@ -175,7 +175,7 @@ def equation(
 
 
 def _read(
-    states: list[Path], graph: list[str], *, directed: bool, seed: int
+    states: list[Path], graph: list[str], *, directed: bool
 ) -> tuple[list[Trajectory], list[Graph]]:
     """Return the trajectories and a graph for each; files named twice are one graph."""
     from graphtide.errors import InputError
@@ -191,9 +191,7 @@ def _read(
             f"--graph is given {len(graph)} times for {len(states)} tables of states; once for "
             "all, or once for each, was expected"
         )
-    known = {
-        text: Graph.from_source(text, directed=directed, seed=seed) for text in dict.fromkeys(graph)
-    }
+    known = {text: Graph.from_source(text, directed=directed) for text in dict.fromkeys(graph)}
     graphs = [known[text] for text in (graph if len(graph) > 1 else graph * len(states))]
     read = [Trajectory.read(path, graph=g) for path, g in zip(states, graphs, strict=True)]
     return read, graphs

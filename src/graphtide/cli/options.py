@@ -15,7 +15,8 @@ GraphOption = Annotated[
         "--graph",
         metavar="G",
         help="File of edges (CSV source,target[,weight], GraphML, GML, Matrix Market, npz) "
-        "or a generator such as barabasi_albert:400:5, grid:20:20 or karate.",
+        "or a generator such as barabasi_albert:400:5, grid:20:20 or karate; one text is one graph "
+        "in every command, and barabasi_albert:400:5@7 is another.",
     ),
 ]
 DirectedOption = Annotated[

@@ -65,7 +65,7 @@ def spread(
     Run.check_target(out)
     network = None
     if graph is not None:
-        network = Graph.from_source(graph, directed=directed, seed=seed)
+        network = Graph.from_source(graph, directed=directed)
     if _holds_states(cascades):
         if network is None:
             raise InputError(

@@ -15,6 +15,7 @@ from graphtide.errors import InputError
 __all__ = [
     "Holdout",
     "Role",
+    "kept_readings",
     "last_value",
     "linear_interpolation",
     "linear_trend",
@@ -56,6 +57,17 @@ class Holdout:
         generator = np.random.default_rng(seed)
         roles[1 + generator.permutation(count - last - 2)[:inner]] = "interpolate"
         return roles
+
+
+def kept_readings(states: np.ndarray, roles: np.ndarray) -> np.ndarray:
+    """Return the readings at the times kept from learning, NaN elsewhere; all if none was kept.
+
+    Args:
+        states: shape (T, N, D).
+        roles: role of each time, shape (T,).
+    """
+    learned = np.asarray(roles) == "train"
+    return states if learned.all() else np.where(learned[:, None, None], np.nan, states)
 
 
 def relative_error(predicted: np.ndarray, observed: np.ndarray) -> float:

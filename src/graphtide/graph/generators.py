@@ -66,12 +66,12 @@ class Generator:
 
 
 def from_source(text: str, *, directed: bool = False, seed: int = 0) -> Graph:
-    """Return the graph of an existing file, else of a generator ``name:number:...``.
+    """Return the graph of an existing file, else of a generator ``name:number:...[@seed]``.
 
     Args:
-        text: a path or a generator's call.
+        text: a path or a generator's call; a number after @ draws another graph of a random one.
         directed: read each row of a CSV file as one direction only.
-        seed: seed of random generators.
+        seed: seed of random generators whose text names none.
 
     Raises:
         InputError: neither file nor generator, or numbers that are impossible for it.
@@ -80,7 +80,8 @@ def from_source(text: str, *, directed: bool = False, seed: int = 0) -> Graph:
         raise InputError("the graph has no name; give a file or a generator such as karate")
     if Path(text).exists():
         return Graph.read(text, directed=directed)
-    name, *numbers = text.split(":")
+    call, at, own_seed = text.partition("@")
+    name, *numbers = call.split(":")
     generator = GENERATORS.get(name)
     if generator is None:
         if "." in name or "/" in name:
@@ -97,7 +98,9 @@ def from_source(text: str, *, directed: bool = False, seed: int = 0) -> Graph:
         argument.read(number, name)
         for argument, number in zip(generator.arguments, numbers, strict=True)
     ]
-    return generator.draw(*values, seed=seed)
+    if at and not own_seed.isdecimal():
+        raise InputError(f"'{text}': a whole number was expected after @, such as {call}@1")
+    return generator.draw(*values, seed=int(own_seed) if at else seed)
 
 
 def _numbered(graph: networkx.Graph) -> Graph:

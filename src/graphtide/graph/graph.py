@@ -303,7 +303,7 @@ class Graph:
 
     @staticmethod
     def from_source(text: str, *, directed: bool = False, seed: int = 0) -> Graph:
-        """Return the graph of an existing file, else of a generator ``name:number:...``.
+        """Return the graph of an existing file, else of a generator ``name:number:...[@seed]``.
 
         Example:
             >>> Graph.from_source("barabasi_albert:400:5").node_count

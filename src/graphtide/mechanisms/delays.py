@@ -45,11 +45,13 @@ class Delay:
         delay: the delay; 0 for none.
         profile: (delay, log of the share left plus the price of the terms) of every delay tried;
             the first is that of the law without any.
+        refused: the delay that was asked for and is too short to say anything; 0 where none was.
     """
 
     samples: list[Sample]
     delay: float
     profile: tuple[tuple[float, float], ...]
+    refused: float = 0.0
 
 
 def with_delay(
@@ -60,6 +62,8 @@ def with_delay(
     report: Callable[[float, str], None],
 ) -> Delay:
     """Return samples that know the states a delay ago.
+
+    A delay that was given is refused where it yields no law but the backward difference.
 
     Args:
         samples: the data.
@@ -72,12 +76,15 @@ def with_delay(
         InputError: the delay is not positive, or leaves fewer than 20 times.
     """
     span = min(float(s.observed.times[-1] - s.observed.times[0]) for s in samples)
+    further = [*extra, *delayed_terms(samples[0].observed.variables)]
     if delay is not None:
         if not delay > 0:
             raise InputError(f"the delay {delay:g} is not positive")
-        return Delay([_lagged(sample, delay, delay) for sample in samples], delay, ())
+        asked = [_lagged(sample, delay, delay) for sample in samples]
+        if _is_difference(find_law(asked, terms, further, quick=True), delay):
+            return Delay(list(samples), 0.0, (), refused=delay)
+        return Delay(asked, delay, ())
     longest = LONGEST * span
-    further = [*extra, *delayed_terms(samples[0].observed.variables)]
 
     def score(value: float) -> float:
         placed = [_lagged(sample, value, longest) for sample in samples]

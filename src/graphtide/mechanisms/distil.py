@@ -8,8 +8,10 @@ the field does not know, and rows weigh by
     1 / (s + f),   s the members' spread of the rate, f a share of the rate's size,
 
 so what was hardly seen does not decide. The search ends at the fewest terms that leave no more
-unexplained than the members differ: what is finer is the field's error. A coefficient's standard
-error joins the spread of the coefficients fitted to each member with that between nodes.
+unexplained than the members differ, or at fewer where their law, rolled out from the field's own
+start, meets the readings as well as the field does: what is finer is the field's error. Members
+often agree on an error that they share, and further terms would imitate it. A coefficient's
+standard error joins the spread of the coefficients fitted to each member with that between nodes.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from graphtide.mechanisms.inner import refine
 from graphtide.mechanisms.lawsearch import best_library, checked_terms, weak_fit
 from graphtide.mechanisms.notes import reader_notes
 from graphtide.mechanisms.rows import Sample, grams
-from graphtide.mechanisms.search import chosen_size, identities, rivals, simplest
+from graphtide.mechanisms.search import Support, chosen_size, identities, rivals, simplest
 from graphtide.trajectory import Trajectory
 from graphtide.vector_field import VectorField
 from graphtide.weakform.smoothing import Smoothed
@@ -42,6 +44,8 @@ __all__ = ["FieldSample", "distil", "field_sample"]
 FEWEST_STATES = 20
 DOUBT = 4.0
 """Mean square that may be left, in those of the members' differences from the field."""
+AS_WELL = 1.1
+"""A law meets the readings as well as the field whose distance from them is at most this of it."""
 FLOOR = 1e-3
 """f as a share of a variable's root mean square rate."""
 
@@ -54,11 +58,13 @@ class FieldSample(Sample):
         rates: shape (M, N, D).
         weight: by which rows are multiplied, shape (M, N, D).
         members: rates of each member of the ensemble, shape (E, M, N, D).
+        readings: what the field is to meet, shape (M, N, D); NaN where nothing was read.
     """
 
     rates: np.ndarray
     weight: np.ndarray
     members: np.ndarray
+    readings: np.ndarray
 
     def own_left(self, d: int) -> np.ndarray:
         """Return the weighted rates of variable d, shape (M, nodes)."""
@@ -76,18 +82,31 @@ class FieldSample(Sample):
         """Return the sample of one member's rates."""
         return replace(self, rates=self.members[place])
 
+    def distance(self, states: np.ndarray) -> np.ndarray:
+        """Return the sum of squares between states (M, N, D) and the readings, shape (D,)."""
+        return np.nansum((states - self.readings) ** 2, axis=(0, 1))
+
 
 def field_sample(
     field: VectorField,
     trajectory: Trajectory,
     graph: Graph,
     members: Sequence[VectorField] = (),
+    readings: np.ndarray | None = None,
 ) -> FieldSample:
     """Sample a field, and its ensemble, on the states of a trajectory.
 
+    Args:
+        field: the learned field.
+        trajectory: the field's own roll-out.
+        graph: its network.
+        members: the ensemble's fields.
+        readings: what was read at the same times, best only what was kept from learning, shape
+            (M, N, D), NaN elsewhere; None where there are none.
+
     Raises:
-        InputError: there are fewer than 20 times, a state is missing, or the field has other
-            variables.
+        InputError: there are fewer than 20 times, a state is missing, the field has other
+            variables, or the readings another shape.
     """
     if len(trajectory.times) < FEWEST_STATES:
         raise InputError(
@@ -102,6 +121,13 @@ def field_sample(
     if np.isnan(trajectory.states).any():
         raise InputError("a state of the trajectory is missing: a field is sampled at whole states")
     states = np.array(trajectory.states)
+    if readings is None:
+        readings = np.full(states.shape, np.nan)
+    if readings.shape != states.shape:
+        raise InputError(
+            f"the readings have the shape {readings.shape}, the states {states.shape}: one reading "
+            "is needed for each state (NaN where nothing was read)"
+        )
     rates = _rates(field, trajectory.times, states, graph)
     every = np.array([_rates(m, trajectory.times, states, graph) for m in members])
     spread = every.std(axis=0) if len(every) > 1 else np.zeros_like(rates)
@@ -119,7 +145,7 @@ def field_sample(
     nodes = np.arange(states.shape[1])
     return FieldSample(
         graph, trajectory, smoothed, states, tests, nodes,
-        rates=rates, weight=weight, members=every,
+        rates=rates, weight=weight, members=every, readings=readings,
     )  # fmt: skip
 
 
@@ -154,6 +180,8 @@ def distil(
     for found, doubt in zip(supports, doubts, strict=True):
         good = [k for k, s in enumerate(found) if np.exp(s.log_residual) <= DOUBT * doubt]
         sizes.append(min([chosen_size(found), *good]))
+    report(0.3, "rolling out")
+    sizes = _as_well_as_the_field(samples, candidates, supports, sizes)
     for d, size in enumerate(sizes):
         supports[d][size] = simplest(candidates, node_grams[d], supports[d][size])
     chosen = [
@@ -212,6 +240,61 @@ def distil(
             *reader_notes(result),
         ]
     )
+
+
+def _as_well_as_the_field(
+    samples: Sequence[FieldSample],
+    candidates: Sequence[Candidate],
+    supports: Sequence[Sequence[Support]],
+    sizes: Sequence[int],
+) -> list[int]:
+    """Return the fewest terms, variable by variable, with which a law meets the readings as well.
+
+    ``sizes`` are kept where no smaller law does, and where there are no readings.
+    """
+    of_field = sum(sample.distance(sample.observed.states) for sample in samples)
+    result = list(sizes)
+    if not np.any(of_field):
+        return result
+    for d, most in enumerate(sizes):
+        for size in range(most):
+            tried = [*result[:d], size, *result[d + 1 :]]
+            chosen = [
+                [candidates[p] for p in found[k].terms]
+                for found, k in zip(supports, tried, strict=True)
+            ]
+            states = _states(samples, chosen)
+            if states is None:
+                continue
+            apart = sum(sample.distance(x) for sample, x in zip(samples, states, strict=True))
+            if np.all(apart <= AS_WELL**2 * of_field):
+                result[d] = size
+                break
+    return result
+
+
+def _states(
+    samples: Sequence[FieldSample], chosen: Sequence[Sequence[Candidate]]
+) -> list[np.ndarray] | None:
+    """Return the roll-outs of a law with these terms; None where it runs off or is not unique."""
+    variables = samples[0].observed.variables
+    try:
+        equation = Equation.from_terms(
+            variables,
+            {
+                variable: [
+                    (float(value), term.text, None)
+                    for term, value in zip(
+                        terms, weak_fit(samples, d, terms).coefficients, strict=True
+                    )
+                ]
+                for d, (variable, terms) in enumerate(zip(variables, chosen, strict=True))
+            },
+        )
+    except ComputationError:
+        return None
+    states = [roll_out(equation, sample) for sample in samples]
+    return None if any(x is None for x in states) else states  # pyright: ignore[reportReturnType]
 
 
 def _doubt(samples: Sequence[FieldSample], d: int) -> float:

@@ -18,7 +18,17 @@ from graphtide.mechanisms.families import trial_terms
 from graphtide.mechanisms.rows import Sample
 from graphtide.mechanisms.search import ELBOW, best_supports
 
-__all__ = ["Columns", "fitted_terms", "own_polynomials", "refine"]
+__all__ = [
+    "LEAST_RESIDUAL",
+    "Columns",
+    "fitted_terms",
+    "log_residual",
+    "orthogonal_basis",
+    "own_polynomials",
+    "polished",
+    "refine",
+    "weighted_rows",
+]
 
 POLISHED = 3
 """Forms that are fitted beside each set of terms."""
@@ -52,17 +62,18 @@ def fitted_terms(
     tried = columns(flat)
     result = []
     for base in bases:
-        orthogonal = _orthogonal(library[:, list(base)])
+        orthogonal = orthogonal_basis(library[:, list(base)])
         residuals = _residuals_with_each(orthogonal, tried, target)
         order = np.argsort(residuals, kind="stable")
         forms = list(dict.fromkeys(form_of[order]))[:POLISHED]
         for form in forms:
             k = next(k for k in order if form_of[k] == form)
-            result.append(_polished(columns, target, orthogonal, flat[k]))
+            result.append(polished(columns, target, orthogonal, flat[k]))
     return result
 
 
-def _orthogonal(rows: np.ndarray) -> np.ndarray:
+def orthogonal_basis(rows: np.ndarray) -> np.ndarray:
+    """Return an orthonormal basis of the space of columns (R, P), shape (R, at most P)."""
     usable = rows[:, np.linalg.norm(rows, axis=0) > 0]
     left, values, _ = np.linalg.svd(usable / np.linalg.norm(usable, axis=0), full_matrices=False)
     return left[:, values > 1e-9 * values.max(initial=0.0)]
@@ -81,7 +92,7 @@ def _residuals_with_each(
     return residual @ residual - gain
 
 
-def _polished(
+def polished(
     columns: Columns, target: np.ndarray, orthogonal: np.ndarray, term: Candidate
 ) -> Candidate:
     """Fit a term's inner parameters by damped Gauss-Newton steps."""
@@ -137,14 +148,14 @@ def refine(
     Returns:
         The terms.
     """
-    library, target = _rows(samples, d, candidates)
-    best = _log_residual(library[:, list(chosen)], target)
+    library, target = weighted_rows(samples, d, candidates)
+    best = log_residual(library[:, list(chosen)], target)
     result = [candidates[p] for p in chosen]
     if best < LEAST_RESIDUAL:
         return result
 
     def columns(terms: Sequence[Candidate]) -> np.ndarray:
-        return _rows(samples, d, terms)[0]
+        return weighted_rows(samples, d, terms)[0]
 
     bases = [own_polynomials(candidates)]
     best_score = best + ELBOW * len(chosen)
@@ -159,13 +170,13 @@ def refine(
             # What a residual at round-off still falls by is worth nothing.
             score = max(support.log_residual, LEAST_RESIDUAL) + ELBOW * (len(kept) + 1.5)
             if score < best_score:
-                exact = _polished(columns, target, _orthogonal(library[:, kept]), term)
+                exact = polished(columns, target, orthogonal_basis(library[:, kept]), term)
                 result = [*(candidates[p] for p in kept), exact.rounded()]
                 best_score = score
     return result
 
 
-def _rows(
+def weighted_rows(
     samples: Sequence[Sample], d: int, terms: Sequence[Candidate]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the weighted rows of terms, (rows, P), and the weighted left-hand sides, (rows,)."""
@@ -183,7 +194,8 @@ def _rows(
     return np.concatenate(rows), np.concatenate(lefts)
 
 
-def _log_residual(columns: np.ndarray, target: np.ndarray) -> float:
+def log_residual(columns: np.ndarray, target: np.ndarray) -> float:
+    """Return the log of the share of a target (R,) that columns (R, P) leave unexplained."""
     residual = target
     if columns.shape[1]:
         residual = target - columns @ np.linalg.lstsq(columns, target, rcond=None)[0]

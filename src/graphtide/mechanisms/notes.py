@@ -20,7 +20,10 @@ def reader_notes(discovery: Discovery) -> list[str]:
         left = np.exp(law.log_residual)
         name = f"d{law.variable}/dt"
         if not law.terms:
-            notes.append(f"No candidate explains {name}: it is no function of the library's terms.")
+            notes.append(
+                f"No candidate explains {name}: it is no function of the library's terms. Terms of "
+                "your own (--library FILE) or symbolic regression (--symbolic) may."
+            )
             continue
         notes.append(
             f"The law leaves {100 * left:.2g} % of the motion of {law.variable} unexplained "
@@ -76,10 +79,21 @@ def reader_notes(discovery: Discovery) -> list[str]:
             )
     notes += _departures(discovery)
     delay = discovery.delay
-    if delay is not None and delay.delay:
+    lagged = any("_lag" in term.text for law in discovery.laws for term in law.terms)
+    if delay is not None and delay.delay and not lagged:
+        notes.append(
+            f"The states {delay.delay:.4g} ago explain nothing more: no term of theirs was chosen."
+        )
+    elif delay is not None and delay.delay:
         notes.append(
             f"Names that end in _lag are states {delay.delay:.4g} ago; in the law's own roll-out "
             "they are taken from the smoothed readings."
+        )
+    elif delay is not None and delay.refused:
+        notes.append(
+            f"A delay of {delay.refused:.4g} is too short to be seen here: the state less its own "
+            "past, divided by the delay, is the slope of any smooth series, so the law is without "
+            "delayed states."
         )
     elif delay is not None:
         notes.append(

@@ -1,15 +1,15 @@
 """Symbolic regression: candidates for laws that no library holds.
 
-Genetic programming (the package `pyoperon`, the extra ``symbolic``; Burlacu, Kronberger and
-Kommenda, GECCO 2020) is given the smoothed states, their sums over neighbours and the slopes, and
-returns an expression. Slopes of smoothed data are biased, so it does not have the last word: its
-additive parts become candidates, and the search in the weak form decides whether they earn a place
-and what their coefficients are.
+Genetic programming is given the smoothed states, their sums over neighbours and the slopes, and
+returns an expression; it is also given the law's functions one by one, as free curves
+(:mod:`~graphtide.mechanisms.curves`), for a function inside a sum over neighbours is not seen in
+the sum. Slopes of smoothed data are biased, so it does not have the last word: the additive parts
+become candidates, and the search in the weak form decides whether they earn a place and what their
+coefficients are.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,7 +32,9 @@ from graphtide.equation.printing import expression_text
 from graphtide.errors import InputError
 from graphtide.graph import Graph
 from graphtide.mechanisms.candidates import Candidate
-from graphtide.mechanisms.rows import prepare
+from graphtide.mechanisms.curve_terms import curve_terms
+from graphtide.mechanisms.genetic import expression_of, need_genetic_programming
+from graphtide.mechanisms.rows import Sample, prepare
 from graphtide.mechanisms.user_terms import term_of
 from graphtide.trajectory import Trajectory
 
@@ -40,9 +42,8 @@ __all__ = ["symbolic_terms"]
 
 ROWS = 4000
 """Readings that the search is given, at most."""
-EVALUATIONS = 100_000
 OPERATIONS = "add,sub,mul,div,sin,exp,tanh,square,constant,variable"
-DIGITS = 4
+LENGTH = 25
 
 
 def symbolic_terms(
@@ -58,43 +59,31 @@ def symbolic_terms(
     Raises:
         InputError: the extra ``symbolic`` is not installed; or a trajectory is too short.
     """
-    for package in ("pyoperon", "sklearn"):
-        if importlib.util.find_spec(package) is None:
-            raise InputError(
-                "symbolic regression needs the extra `symbolic`: pip install 'graphtide[symbolic]'"
-            )
-    from pyoperon.sklearn import SymbolicRegressor  # pyright: ignore[reportMissingImports]
-
+    need_genetic_programming()
     variables = trajectories[0].variables
     each = list(graphs) if len(graphs) > 1 else list(graphs) * len(trajectories)
-    features, slopes = _table(trajectories, each)
+    samples = [prepare(t, g) for t, g in zip(trajectories, each, strict=True)]
+    features, slopes = _table(samples)
     generator = np.random.default_rng(seed)
     drawn = generator.choice(len(features), min(ROWS, len(features)), replace=False)
     names = [*variables, *_sums(variables)]
     found: dict[str, Candidate] = {}
     for d in range(len(variables)):
-        model = SymbolicRegressor(
-            allowed_symbols=OPERATIONS,
-            max_length=25,
-            max_evaluations=EVALUATIONS,
-            optimizer_iterations=3,
-            random_state=seed,
+        text = expression_of(
+            features[drawn], slopes[drawn, d], names, OPERATIONS, length=LENGTH, seed=seed
         )
-        model.fit(features[drawn], slopes[drawn, d])
-        text = model.get_model_string(model.model_, names=names, precision=DIGITS)
         for term in _terms(text, variables):
             found.setdefault(term.text, term)
+    for term in curve_terms(samples, seed=seed):
+        found.setdefault(term.text, term)
     return list(found.values())
 
 
-def _table(
-    trajectories: Sequence[Trajectory], graphs: Sequence[Graph]
-) -> tuple[np.ndarray, np.ndarray]:
+def _table(samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
     """Return states, sums of x_j and of x_j - x_i over neighbours, (R, 3 D), and slopes, (R, D)."""
     features, slopes = [], []
-    for trajectory, graph in zip(trajectories, graphs, strict=True):
-        sample = prepare(trajectory, graph)
-        times = sample.tests.times
+    for sample in samples:
+        graph, times = sample.graph, sample.tests.times
         slope = sample.smoothed.evaluate(times, derivative=1)[:, sample.usable]
         states = np.nan_to_num(sample.grid)
         totals = np.stack([(graph.adjacency @ x.T).T for x in np.moveaxis(states, 2, 0)], axis=2)

@@ -162,19 +162,18 @@ def _carried(run: Run) -> Figure:
 def _trajectory(run: Run, metrics: dict[str, object]) -> Figure:
     frame = run.read_table("trajectory")
     figure, (axis,) = canvas(width=6.2, height=3.3)
-    size = frame["size"].to_numpy()
-    axis.fill_betweenx(
-        size, frame["low"], frame["high"].replace(np.inf, np.nan), color="#7b8794", alpha=0.3,
-        linewidth=0,
-    )  # fmt: skip
+    size, ages = frame["size"].to_numpy(), frame["age"].to_numpy()
+    oldest = 1.1 * float(ages[np.isfinite(ages)].max())
+    # Where no age is too high the band goes on to the edge of the figure.
+    high = np.minimum(frame["high"].to_numpy(), oldest)
+    axis.fill_betweenx(size, frame["low"], high, color="#7b8794", alpha=0.3, linewidth=0)
     axis.step(frame["age"], size, where="post", color=INK, linewidth=1.0, label="Nelson-Aalen")
     axis.plot(frame["law"], size, color=MODEL, label=_plain(metrics.get("best")))
     if _logarithmic(size):
         axis.set_yscale("log")
     axis.set_xlabel("age" if metrics.get("clock") != "free" else "age (in mean ages)")
     axis.set_ylabel("size x")
-    ages = frame["age"].to_numpy()
-    axis.set_xlim(0.0, 1.1 * float(ages[np.isfinite(ages)].max()))
+    axis.set_xlim(0.0, oldest)
     axis.legend()
     return Figure(
         svg_of(figure),

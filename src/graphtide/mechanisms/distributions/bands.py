@@ -61,6 +61,6 @@ def nelson_aalen(empirical: Empirical) -> NelsonAalen:
             _CRITICAL * survival * (1.0 + empirical.size * growth) / np.sqrt(empirical.size),
             _CRITICAL / np.sqrt(empirical.size),
         )
-        low = -np.log(np.minimum(survival + reach, 1.0))
+        low = np.abs(np.log(np.minimum(survival + reach, 1.0)))
         high = -np.log(np.maximum(survival - reach, 0.0))
     return NelsonAalen(empirical.upper, total, np.sqrt(variance), low, high)
