@@ -55,6 +55,26 @@ def test_two_trajectories_and_missing_readings():
     assert {term.text for term in found.laws[0].terms} == set(LAWS["sis"][1])
 
 
+def test_trajectories_on_graphs_of_different_sizes():
+    graphs = [Graph.from_source("barabasi_albert:40:3"), Graph.from_source("small_world:50:4:0.1")]
+    states = [
+        simulate(CATALOGUE["sis"].equation, g, np.linspace(0, 5, 100), noise=0.01, seed=k)
+        for k, g in enumerate(graphs)
+    ]
+    found = discover(states, graphs, inclusion_repetitions=0)
+    terms = {t.text: t.coefficient for t in found.laws[0].terms}
+    expected = {"x": -1.0, "sum_j A_ij*(x_j)": 0.3, "sum_j A_ij*(x_i*x_j)": -0.3}
+    assert terms == pytest.approx(expected, rel=0.02)
+    # Where no law follows the nodes, constants of theirs are not tried: they are of one graph.
+    wrong = [
+        Graph.from_source("barabasi_albert:40:3@7"),
+        Graph.from_source("small_world:50:4:0.9@7"),
+    ]
+    assert discover(states, wrong, inclusion_repetitions=0).node_effects is None
+    with pytest.raises(InputError, match=r"node effects \(1\) belong to the nodes of one graph"):
+        discover(states, graphs, node_effects=["1"])
+
+
 def test_irregular_times():
     times = np.sort(np.random.default_rng(1).uniform(0, 2, 150))
     states = simulate(CATALOGUE["heat"].equation, BARABASI, times, noise=0.02, seed=3)

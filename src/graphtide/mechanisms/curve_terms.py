@@ -8,9 +8,11 @@ become candidates: residual and price as in :mod:`~graphtide.mechanisms.inner`.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import sympy
@@ -83,7 +85,11 @@ def _terms_of(
             if terms:
                 forms.setdefault(" + ".join(t.text for t in terms), terms)
     free, target = weighted_rows(samples, d, [*others, *_constant(curve)])
-    scored = [_fitted(samples, d, free, target, terms) for terms in forms.values()]
+    scored = []
+    for terms in forms.values():
+        # A form whose constants vanish or grow without bound in the fit is no term any more.
+        with contextlib.suppress(InputError):
+            scored.append(_fitted(samples, d, free, target, terms))
     scored.sort(key=lambda pair: pair[0])
     return [term for _, terms in scored[:KEPT] for term in terms]
 
@@ -152,9 +158,10 @@ def _normal(expression: sympy.Expr) -> sympy.Expr:
         inner = sympy.Add(1, *(term / constant for term in sympy.Add.make_args(base - constant)))
         return constant**exponent * inner**exponent
 
-    return expression.replace(
+    changed = expression.replace(
         lambda e: e.is_Pow and e.base.is_Add and e.exp.is_Integer and e.exp < 0, divided
     )
+    return cast("sympy.Expr", changed)
 
 
 def _candidate(form: sympy.Expr, curve: Curve, variables: tuple[str, ...]) -> Candidate:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from graphtide.errors import InputError
 from graphtide.mechanisms.candidates import Candidate, TermSet
 from graphtide.mechanisms.effects import parse_effects
 from graphtide.mechanisms.following import NodeFit, node_fits
@@ -74,14 +75,23 @@ def find_shared_law(
         terms: which of the house's candidates.
         extra: further candidates.
         node_effects: texts of terms whose coefficients differ from node to node; "auto" projects
-            constants or slopes out where nothing else explains the nodes.
+            constants or slopes out where nothing else explains the nodes of one graph.
         robust: whether to learn on the nodes that follow alone; "auto" where the plain law leaves
             more nodes than chance does.
         seed: seed of random starts.
         report: called with the share done and what is being done.
+
+    Raises:
+        InputError: node effects are asked for, and the samples are on several graphs.
     """
     variables = samples[0].observed.variables
     given = () if node_effects == "auto" else parse_effects(node_effects, variables)
+    one_graph = all(sample.graph is samples[0].graph for sample in samples)
+    if given and not one_graph:
+        raise InputError(
+            f"node effects ({', '.join(term.text for term in given)}) belong to the nodes of one "
+            "graph, and the trajectories are on several; give one graph for all, or no node effects"
+        )
     samples = [sample.with_effects(given) for sample in samples]
     found = find_law(samples, terms, extra)
     plain = Departures(
@@ -97,7 +107,7 @@ def find_shared_law(
         fewer = law is not None and nodes_left(law.fits) <= nodes_left(plain.fits)
         if law is not None and (fewer or (_exact(law.found) and not _exact(found))):
             best = replace(plain, found=law.found, fits=law.fits, robust=True)
-    if node_effects != "auto" or not _unsatisfying(samples, best):
+    if node_effects != "auto" or not one_graph or not _unsatisfying(samples, best):
         return best
     report(0.2, "looking for constants of the nodes' own")
     effects = _sufficient_effects(samples, terms, extra, variables)

@@ -15,6 +15,7 @@ along, so that the converged path solves the law.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -108,18 +109,21 @@ class PathFit:
     def gram(self, d: int, *, inner: bool = False) -> NodeGram:
         """Return the products of variable d's own terms for each node, summed over stretches.
 
+        Trajectories of the same nodes of one graph are summed too; other nodes follow one another.
+
         ``inner`` adds the slopes of the terms by their inner parameters as further columns.
         """
-        joined: NodeGram | None = None
+        of_nodes: dict[tuple[int, bytes], NodeGram] = {}
         terms = list(self.model.terms[d])
         if inner:
             terms += [slope for term in self.model.terms[d] for slope in term.slopes()]
         for part, target in self._parts(d):
             rows = part.projected(part.responses(part.sources(d, terms)))
             gram = node_gram(rows.transpose(1, 0, 2), target[..., 0].T)
-            joined = gram if joined is None else joined + gram
-        assert joined is not None  # there is at least one stretch
-        return joined
+            sample = part.readings.sample
+            nodes = (id(sample.graph), sample.usable.tobytes())
+            of_nodes[nodes] = of_nodes[nodes] + gram if nodes in of_nodes else gram
+        return functools.reduce(NodeGram.joined, of_nodes.values())
 
     def linearised(self) -> list[Linearised]:
         """Return the law linearised around the path of each stretch, all variables together."""
