@@ -36,7 +36,6 @@ def test_an_equation_is_analysed(call, tmp_path):
 
 
 def test_a_continuum_and_no_fixed_point_are_said_in_words(call):
-    call("dynamics", "analyse", "heat", "--graph", "edges.csv", "--what", "stability", "--out", "a")
     code, out, _ = call(
         "dynamics", "analyse", "dx/dt = 1 + x^2", "--graph", "edges.csv", "--what", "stability",
         "--out", "b",

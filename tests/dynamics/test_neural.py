@@ -261,9 +261,10 @@ def test_a_closed_form_may_be_the_start():
     result = fit_neural(
         Trajectory(TIMES, TRUE, graph=GRAPH),
         GRAPH,
-        settings=NeuralSettings(start="closed_form", ensemble=0, training=QUICK),
+        settings=NeuralSettings(start="closed_form", ensemble=4, training=QUICK),
     )
     assert error(result, "extrapolate") < 2e-3
+    assert result.metrics["ensemble"] == 4
 
 
 def test_a_latent_model_learns_from_whole_roll_outs(tmp_path):

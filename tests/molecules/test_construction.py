@@ -222,15 +222,15 @@ def test_the_differential_cell_goes_on_from_its_memory():
 
 def test_a_construction_with_the_differential_cell_learns_and_is_kept(corpus, tmp_path):
     model, training = fit_construction(
-        corpus, steps=40, width=24, layers=1, batch=16, cell="differential", seed=0
+        corpus, steps=16, width=16, layers=1, batch=8, cell="differential", seed=0
     )
     assert training.history[-1].score < training.history[0].score
-    made = model.sample(30, seed=1)
+    made = model.sample(12, seed=1)
     assert all(canonical_smiles(text) for text in made.smiles)
     again = Construction.from_settings(
         {"vocabulary": [str(kind) for kind in model.vocabulary], **model.settings()}
     )
     again.load_state_dict(model.state_dict())
-    assert again.sample(30, seed=1).smiles == made.smiles
+    assert again.sample(12, seed=1).smiles == made.smiles
     with pytest.raises(InputError, match="'lstm' is no cell"):
         fit_construction(corpus, steps=1, cell="lstm")

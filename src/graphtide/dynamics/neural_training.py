@@ -131,6 +131,13 @@ class _Trainer:
         assert found is not None  # the first round's error is below infinity
         return found
 
+    def form_of_readings(self) -> WeakForm:
+        """Return the weak form of the readings themselves along the trained field's paths."""
+        weak, like = self.task.weak, self.field.own.detach()
+        if self.field.surroundings.uses_time:
+            return WeakForm.of(weak, interpolants(weak), number=0, like=like)
+        return WeakForm.of(weak, own_paths(weak, self.bounds, like), number=1, like=like)
+
     def fill_unseen(self, weak: Problem) -> Problem:
         """Estimate the starts of unseen nodes, and take their later states from roll-outs."""
         segments = self.segments()
@@ -340,4 +347,6 @@ def train_field(
             "nodes"
         )
     starts = [trainer.start(k) for k in range(len(samples))]
+    if teacher is not None:
+        form = trainer.form_of_readings()
     return Trained(pandas.DataFrame(trainer.rows), starts, form, trainer.penalty, interrupted)

@@ -59,6 +59,7 @@ def test_the_epidemic_threshold_is_a_branch_point() -> None:
     np.testing.assert_allclose(first.parameter, 1.0 / radius, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_phases_on_a_complete_graph_lock_where_kuramoto_says() -> None:
     # Locked states end in a fold at the least u / mean sqrt(1 - (w/u)^2), u the mean field's pull
     # (Mirollo & Strogatz, Physica D 205, 2005); all phases may be turned together, a continuum.
@@ -79,6 +80,7 @@ def test_a_branch_refuses_what_it_cannot_follow() -> None:
         follow_branch(law, "r", np.array([[-1.0]]), 0.0, 1.0)
 
 
+@pytest.mark.slow
 def test_van_der_pols_cycle_and_the_family_of_the_prey() -> None:
     law = Law.read("dx/dt = y, dy/dt = (1 - x^2)*y - x", ONE)
     start = law.solve(np.array([[1.0, 0.0]]), np.array([0.0, 30.0]))[-1]
@@ -130,6 +132,7 @@ def test_the_master_stability_function_of_linear_coupling_in_all_variables() -> 
         master_stability(Law.read("gene", graph), np.array([1.0]), span=1.0, step=0.1)
 
 
+@pytest.mark.slow
 def test_a_cycle_born_at_a_hopf_point_is_told_in_words() -> None:
     law = Law.read("dx/dt = y, dy/dt = (m - x^2)*y - x", ONE, parameters={"m": 1.0})
     found = stability(law, vary={"m": (-1.0, 2.0)}, starts=3)

@@ -56,6 +56,7 @@ def test_mutualistic_reduction_loses_its_low_state_at_the_published_beta():
     assert fold.position == pytest.approx(6.97, abs=0.01)  # Gao et al. 2016, figure 3
 
 
+@pytest.mark.slow
 def test_the_members_of_an_ensemble_give_the_tipping_point_an_interval():
     """Members x' = -x + f sum A x^2 / (1 + x^2) on a graph of degree 4 tip at 1 - 1 / (2 f)."""
     factors = np.array([0.94, 0.98, 1.02, 1.06])

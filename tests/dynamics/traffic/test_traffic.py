@@ -123,6 +123,7 @@ def test_a_congested_cell_discharges_less():
     assert outflow[0] == pytest.approx(2000.0 * (1.0 - 0.2 * 40.0 / 80.0))
 
 
+@pytest.mark.slow
 def test_metering_by_prediction_saves_more_than_alinea_and_alinea_than_nothing():
     roads = freeway_network()
     assert roads.node_count == 100
