@@ -117,6 +117,7 @@ def run_case(kind: str, dynamics: str, seed: int, test: str, model: str) -> dict
         if chosen.any():
             record[role] = ndcn.error(predicted[chosen], true[chosen])
             record[f"coverage_{name}"] = result.metrics[f"coverage_{name}"]
+    record["start"] = result.metrics["start"]
     record["cpu_seconds"] = result.metrics["cpu_seconds"]
     record["parameters"] = result.metrics["parameters"]
     if test == "plain" and model == "message_passing":

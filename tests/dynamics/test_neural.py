@@ -228,6 +228,7 @@ def test_nodes_never_seen_have_their_starts_estimated():
         Trajectory(TIMES, readings, graph=GRAPH), GRAPH, settings=NeuralSettings(training=QUICK)
     )
     assert result.metrics["unseen_nodes"] == 3
+    assert result.metrics["start"] == "weak"
     found = result.predicted[0].states[:, hidden, 0]
     mean = np.nanmean(readings, axis=1, keepdims=True)
     assert np.abs(found - TRUE[:, hidden]).mean() < 0.7 * np.abs(mean - TRUE[:, hidden]).mean()
@@ -257,12 +258,13 @@ def test_known_inputs_and_attributes_are_used():
         fit_neural(seen, graph, settings=NeuralSettings(attributes=("size",)))
 
 
-def test_a_closed_form_may_be_the_start():
+def test_a_closed_form_is_the_start():
     result = fit_neural(
         Trajectory(TIMES, TRUE, graph=GRAPH),
         GRAPH,
-        settings=NeuralSettings(start="closed_form", ensemble=4, training=QUICK),
+        settings=NeuralSettings(ensemble=4, training=QUICK),
     )
+    assert result.metrics["start"] == "closed_form"
     assert error(result, "extrapolate") < 2e-3
     assert result.metrics["ensemble"] == 4
 
@@ -309,7 +311,7 @@ def test_three_scores_give_the_rank_that_the_theory_asks_for():
     ("options", "words"),
     [
         ({"model": "magic"}, "'magic' is no model"),
-        ({"start": "cold"}, "neither weak nor closed_form"),
+        ({"start": "cold"}, "neither auto, weak nor closed_form"),
         ({"level": 1.0}, "level"),
         ({"validation": 0.5}, "a share up to 0.3"),
     ],

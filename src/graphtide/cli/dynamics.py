@@ -166,8 +166,12 @@ def fit(
         str, typer.Option(help="Of a neural model: square, l1 or gaussian (noise learned).")
     ] = "square",
     warm_start: Annotated[
-        str, typer.Option(help="Of a neural model: weak (least squares) or closed_form.")
-    ] = "weak",
+        str,
+        typer.Option(
+            help="Of a neural model: weak (least squares), closed_form, or auto: a closed form "
+            "where one can be fitted."
+        ),
+    ] = "auto",
     ensemble: Annotated[
         int, typer.Option(min=0, help="Members of a neural model's ensemble, for its intervals.")
     ] = 8,

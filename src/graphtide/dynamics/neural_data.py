@@ -33,6 +33,7 @@ __all__ = [
     "PreparedData",
     "field_model",
     "latent_model",
+    "may_start_from_closed_form",
     "prepared",
     "teacher_paths",
 ]
@@ -54,6 +55,8 @@ LATENT: dict[str, tuple[Part, ...]] = {
     "latent_no_control": ("control",),
 }
 TEACHER_TIMES = 200
+MOST_VARIABLES = 2
+"""Of more variables a closed form has too many terms to be a quick start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,8 @@ class NeuralSettings:
         pair_width: hidden units of each factor of G.
         layers: hidden layers.
         coupling: "sum" over neighbours, or their "mean".
-        start: "weak" (least squares) or "closed_form" (its paths are the first to be learned).
+        start: "weak" (least squares), "closed_form" (its paths are the first to be learned), or
+            "auto": a closed form for up to two variables, where one can be fitted; else weak.
         attributes: attributes of the graph's nodes that the field sees.
         uses_time: whether the field sees the time.
         ensemble: members for the intervals; 0 leaves only what is the same everywhere.
@@ -81,7 +85,7 @@ class NeuralSettings:
     pair_width: int = 12
     layers: int = 1
     coupling: Literal["sum", "mean"] = "sum"
-    start: Literal["weak", "closed_form"] = "weak"
+    start: Literal["auto", "weak", "closed_form"] = "auto"
     attributes: tuple[str, ...] = ()
     uses_time: bool = False
     ensemble: int = 8
@@ -94,8 +98,8 @@ class NeuralSettings:
         """Check what a user may set."""
         if self.model not in MODELS:
             raise InputError(f"'{self.model}' is no model; known are {', '.join(MODELS)}")
-        if self.start not in ("weak", "closed_form"):
-            raise InputError(f"start '{self.start}' is neither weak nor closed_form")
+        if self.start not in ("auto", "weak", "closed_form"):
+            raise InputError(f"start '{self.start}' is neither auto, weak nor closed_form")
         if not 0.0 < self.validation <= 0.3:
             raise InputError(f"validation {self.validation:g}: a share up to 0.3 was expected")
         if self.ensemble < 0 or not 0.0 < self.level < 1.0:
@@ -216,6 +220,20 @@ def field_model(data: PreparedData, settings: NeuralSettings, seed: int) -> Mess
     some = problem.pooled[generator.permutation(len(problem.pooled))[:20_000]]
     model.spread_hidden(torch.tensor(some), generator)
     return model
+
+
+def may_start_from_closed_form(data: PreparedData, settings: NeuralSettings) -> bool:
+    """Tell whether a closed form can be fitted quickly, and knows what the field is to know.
+
+    It is the better start: least squares weigh noisy increments by all of the states at once, so
+    that what is small is lost in the noise of what is large, and a few early times say little of
+    what comes later; a closed form is chosen and refined by its own roll-outs.
+    """
+    few = len(data.observed[0].variables) <= MOST_VARIABLES
+    plain = not (settings.attributes or settings.uses_time or settings.model == "no_graph")
+    alone = all(given is None for given in data.inputs)
+    seen = not any(len(nodes) for nodes in data.unseen)
+    return few and plain and alone and seen
 
 
 def teacher_paths(data: PreparedData, exact_start: bool, seed: int) -> Problem:

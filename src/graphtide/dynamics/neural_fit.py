@@ -27,6 +27,7 @@ from graphtide.dynamics.neural_data import (
     PreparedData,
     field_model,
     latent_model,
+    may_start_from_closed_form,
     prepared,
     teacher_paths,
 )
@@ -35,6 +36,7 @@ from graphtide.dynamics.neural_training import train_field
 from graphtide.dynamics.prediction import ensemble_spread, integrate
 from graphtide.dynamics.preparation import errors_by_role
 from graphtide.dynamics.weak_training import normal_equations
+from graphtide.errors import ComputationError
 from graphtide.graph import Graph
 from graphtide.trajectory import Trajectory
 
@@ -88,6 +90,7 @@ def fit_neural(
     if ready is not None:
         ready()
     members: dict[str, np.ndarray] = {}
+    start = None
     if isinstance(model, LatentDiffusionField):
         trained = train_latent(
             model,
@@ -100,7 +103,7 @@ def fit_neural(
             progress=told,
         )
     else:
-        trained = _train_field(model, data, settings, exact_start, seed, checkpoints, told)
+        trained, start = _train_field(model, data, settings, exact_start, seed, checkpoints, told)
         told(0.97, "calibrating intervals")
         members = _members(model, data, trained, settings, seed)
     states = [
@@ -121,6 +124,7 @@ def fit_neural(
         "parameters": sum(p.numel() for p in model.parameters()),
         "coupling": settings.coupling,
         "transform": "none",
+        "start": start,
         "noise": [float(n) for n in data.task.problem.noise],
         "unseen_nodes": sum(len(u) for u in data.unseen),
         "ensemble": len(next(iter(members.values()), ())),
@@ -154,13 +158,19 @@ def _train_field(
     seed: int,
     checkpoints: Path | None,
     told: Callable[[float, str], None],
-) -> Trained:
+) -> tuple[Trained, str]:
+    """Train a field; return what was found, and what it started from."""
     teacher = None
-    if settings.start == "closed_form":
+    automatic = settings.start == "auto" and may_start_from_closed_form(data, settings)
+    if automatic or settings.start == "closed_form":
         told(0.02, "fitting a closed form to start from")
-        teacher = teacher_paths(data, exact_start, seed)
+        try:
+            teacher = teacher_paths(data, exact_start, seed)
+        except ComputationError:  # no closed form follows these readings
+            if not automatic:
+                raise
     bounds = [model.on(g, u) for g, u in zip(data.graphs, data.inputs, strict=True)]
-    return train_field(
+    trained = train_field(
         model,
         bounds,
         data.task,
@@ -170,6 +180,7 @@ def _train_field(
         checkpoints=checkpoints,
         progress=told,
     )
+    return trained, "weak" if teacher is None else "closed_form"
 
 
 def _members(

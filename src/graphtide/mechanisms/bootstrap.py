@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -152,6 +153,7 @@ def bootstrap(
     ):
         return None
     generator = np.random.default_rng(seed)
+    candidates = _with_fitted_terms(candidates, chosen)
     coefficients: list[list[np.ndarray]] = [[] for _ in chosen]
     searches: list[list[frozenset[str]]] = [[] for _ in chosen]
     for repetition in range(repetitions):
@@ -181,6 +183,25 @@ def bootstrap(
         ],
         searches,
     )
+
+
+def _with_fitted_terms(
+    candidates: Sequence[Candidate], chosen: Sequence[Sequence[Candidate]]
+) -> list[Candidate]:
+    """Return a library that holds the chosen terms, in place of those of their forms.
+
+    A term whose inner constants were fitted is of the same form as its candidate; beside each other
+    noise alone would decide between the two.
+    """
+    known = {candidate.text for candidate in candidates}
+    fitted = {t.text: t for terms in chosen for t in terms if t.text not in known}
+    forms = {_form(text) for text in fitted}
+    return [*(c for c in candidates if _form(c.text) not in forms), *fitted.values()]
+
+
+def _form(text: str) -> str:
+    """Return a term's text without its numbers."""
+    return re.sub(r"(?<![\w.])[-+]?\d+(\.\d+)?(e[-+]?\d+)?", "#", text)
 
 
 def _stands_for(states: np.ndarray, sample: Sample) -> bool:
