@@ -61,9 +61,8 @@ def entry(table: PropertyTable, split: str, seed: int, command: Path) -> dict[st
         )
         seconds = time.perf_counter() - began
         (found,) = (Path(folder) / "out").rglob("test_predictions.csv")
-        told = pandas.read_csv(found).set_index("smiles")["y"]
-        test = [smiles[k] for k in parts.test]
-        predicted = told[~told.index.duplicated()].loc[test].to_numpy(float)
+        told = pandas.read_csv(found).drop_duplicates("smiles").set_index("smiles")
+        predicted = told.loc[[smiles[k] for k in parts.test], "y"].to_numpy(float)
     return {
         "model": quality(table.values[parts.test, 0], predicted, is_class=is_class),
         "seconds": seconds,
@@ -72,7 +71,7 @@ def entry(table: PropertyTable, split: str, seed: int, command: Path) -> dict[st
 
 def main() -> None:
     """Run what is wanted and not there yet."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--chemprop", type=Path, required=True, help="the command of the peer")
     parser.add_argument("--sets", nargs="+", default=["esol", "freesolv"], choices=SETS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import mean
 from typing import Any
 
 from summary_shared import results
@@ -143,7 +144,26 @@ def _areas(found: dict[str, Any], budget: int) -> list[str]:
 def prediction() -> list[str]:
     """Return what the prediction of properties reaches beside its best baseline."""
     found = results("moleculenet")
-    return [f"Properties, {line} (`moleculenet.py`)." for line in found.get("summary", [])]
+    lines = [f"Properties, {line} (`moleculenet.py`)." for line in found.get("summary", [])]
+    peer = results("chemprop_peer")
+    beside: dict[str, list[tuple[float, float]]] = {}
+    for key, one in peer.items():
+        name, split, _ = key.split("/")
+        if key in found.get("entries", {}) and "rmse" in one["model"]:
+            pair = (found["entries"][key]["model"]["rmse"], one["model"]["rmse"])
+            beside.setdefault(f"{name} {split}", []).append(pair)
+    said = [
+        f"{name} {mean(p for p, _ in pairs):.3f} against {mean(p for _, p in pairs):.3f} "
+        f"({len(pairs)} seeds)"
+        for name, pairs in beside.items()
+    ]
+    if said:
+        version = next(iter(peer.values()))["chemprop"]
+        lines.append(
+            f"Root mean square error beside chemprop {version} at its defaults on the same splits: "
+            f"{', '.join(said)} (`chemprop_peer.py`)."
+        )
+    return lines
 
 
 def qm9_properties() -> list[str]:
