@@ -122,6 +122,9 @@ HARDER = {
 }
 
 
+STARTS = {"closed_form": "a closed form", "weak": "least squares"}
+
+
 def _errors(rows: Sequence[dict]) -> str:
     """Return the median and worst errors of interpolation and extrapolation in per cent."""
     parts = []
@@ -150,11 +153,14 @@ def neural() -> list[str]:
             f"{median(r['cpu_seconds'] for r in done):.0f} CPU seconds a fit (`ndcn_neural.py`)."
         )
     for test, words in HARDER.items():
-        known = {k: r for k, r in content.items() if k.startswith(f"{test}:message_passing:")}
-        sound = [r for r in known.values() if "failed" not in r]
-        if sound:
+        every = {k: r for k, r in content.items() if k.startswith(f"{test}:message_passing:")}
+        for start in sorted({str(r["start"]) for r in every.values()}):
+            known = {k: r for k, r in every.items() if r["start"] == start}
+            sound = [r for r in known.values() if "failed" not in r]
+            if not sound:
+                continue
             lines.append(
-                f"Neural fields {words}, {len(known)} settings: error of interpolation / "
+                f"Neural fields {words}, started from {STARTS[start]}, {len(known)} settings: error of interpolation / "
                 f"extrapolation {_errors(sound)}; the last value is off by "
                 f"{median(r['last_value'] for r in sound):.2g} % (`ndcn_neural.py`)."
             )
