@@ -160,8 +160,8 @@ def neural() -> list[str]:
             if not sound:
                 continue
             lines.append(
-                f"Neural fields {words}, started from {STARTS[start]}, {len(known)} settings: error of interpolation / "
-                f"extrapolation {_errors(sound)}; the last value is off by "
+                f"Neural fields {words}, started from {STARTS[start]}, {len(known)} settings: "
+                f"error of interpolation / extrapolation {_errors(sound)}; the last value is off by "
                 f"{median(r['last_value'] for r in sound):.2g} % (`ndcn_neural.py`)."
             )
     laws = results("distil")
