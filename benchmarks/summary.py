@@ -161,8 +161,8 @@ def neural() -> list[str]:
                 continue
             lines.append(
                 f"Neural fields {words}, started from {STARTS[start]}, {len(known)} settings: "
-                f"error of interpolation / extrapolation {_errors(sound)}; the last value is off by "
-                f"{median(r['last_value'] for r in sound):.2g} % (`ndcn_neural.py`)."
+                f"error of interpolation / extrapolation {_errors(sound)}; the last value is off "
+                f"by {median(r['last_value'] for r in sound):.2g} % (`ndcn_neural.py`)."
             )
     laws = results("distil")
     clean = [r for k, r in laws.items() if k.split(":")[1] == "0"]
