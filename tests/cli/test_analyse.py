@@ -103,10 +103,15 @@ def test_bad_calls(call, tmp_path, arguments, words):
     assert not (tmp_path / "run").exists()
 
 
-def test_resilience_and_control_take_a_learned_run(call, tmp_path):
+@pytest.fixture
+def fitted(call):
     network = ("--graph", "barabasi_albert:10:3")
     call("dynamics", "simulate", "gene", *network, "--out", "states.csv")
     call("dynamics", "fit", "states.csv", *network, "--out", "fitted")
+
+
+@pytest.mark.slow
+def test_resilience_takes_a_learned_run(call, fitted):
     code, out, err = call(
         "dynamics", "analyse", "fitted", "--what", "resilience", "--out", "a", "--json"
     )
@@ -114,6 +119,9 @@ def test_resilience_and_control_take_a_learned_run(call, tmp_path):
     found = json.loads(out)["resilience"]
     assert found["effective_state"] > 0
     assert any("learned field runs off" in said for said in found["findings"])
+
+
+def test_control_takes_a_learned_run(call, fitted):
     code, out, err = call(
         "dynamics", "control", "fitted", "--target", "high", "--start", "0.5", "--drivers", "2",
         "--out", "c", "--json",
