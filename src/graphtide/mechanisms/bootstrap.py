@@ -18,7 +18,7 @@ from graphtide.ode.solve import solve
 from graphtide.vector_field import RightHandSide
 from graphtide.weakform.gram import NodeGram
 
-__all__ = ["Bootstrap", "bootstrap", "node_sandwich", "roll_out"]
+__all__ = ["Bootstrap", "bootstrap", "node_covariance", "node_sandwich", "roll_out"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +39,28 @@ class Bootstrap:
         return float(np.mean([text in terms for terms in searches])) if searches else None
 
 
-def node_sandwich(gram: NodeGram, coefficients: np.ndarray) -> np.ndarray:
-    """Return standard errors that allow each node's rows to err together, shape (P,).
+def node_covariance(
+    gram: NodeGram, coefficients: np.ndarray, *, alike: float = 1e-15
+) -> np.ndarray:
+    """Return the covariance of coefficients that lets each node's rows err together, shape (P, P).
 
-    Covariance H^-1 (sum_i g_i g_i') H^-1 with g_i = R_i'(y_i - R_i c) (Liang and Zeger, Biometrika
-    73, 1986), times n / (n - P) for n nodes.
+    H^-1 (sum_i g_i g_i') H^-1 with g_i = R_i'(y_i - R_i c) (Liang and Zeger, Biometrika 73, 1986),
+    times n / (n - P) for n nodes. Directions of the scaled H below ``alike`` of the largest are
+    left out.
     """
     total = gram.terms.sum(axis=0)
     scale = np.sqrt(np.maximum(np.diag(total), 1e-300))
-    bread = np.linalg.pinv(total / np.outer(scale, scale), hermitian=True) / np.outer(scale, scale)
+    outer = np.outer(scale, scale)
+    bread = np.linalg.pinv(total / outer, rcond=alike, hermitian=True) / outer
     scores = gram.cross - gram.terms @ coefficients
     count, terms = scores.shape
     correction = count / max(count - terms, 1)
-    covariance = correction * bread @ (scores.T @ scores) @ bread
-    return np.sqrt(np.diag(covariance))
+    return correction * bread @ (scores.T @ scores) @ bread
+
+
+def node_sandwich(gram: NodeGram, coefficients: np.ndarray) -> np.ndarray:
+    """Return the standard errors of :func:`node_covariance`, shape (P,)."""
+    return np.sqrt(np.diag(node_covariance(gram, coefficients)))
 
 
 def roll_out(

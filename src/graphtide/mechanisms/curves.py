@@ -15,9 +15,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 from scipy.interpolate import BSpline
 
+from graphtide.mechanisms.bootstrap import node_covariance
 from graphtide.mechanisms.candidates import Candidate
 from graphtide.mechanisms.rows import Sample, grams
-from graphtide.weakform.gram import NodeGram
 
 __all__ = ["Curve", "Place", "additive_curves"]
 
@@ -134,7 +134,9 @@ def additive_curves(samples: Sequence[Sample]) -> list[list[Curve]]:
         if not kept:
             result.append([])
             continue
-        covariance = _sandwich(gram.with_columns(list(fit.places)), fit)
+        covariance = node_covariance(
+            gram.with_columns(list(fit.places)), fit.coefficients, alike=ALIKE
+        )
         spans = np.split(np.arange(len(fit.places)), np.cumsum([len(bases[k]) for k in kept])[:-1])
         result.append(
             [
@@ -178,7 +180,6 @@ class _Fit:
 
     places: np.ndarray
     coefficients: np.ndarray
-    inverse: np.ndarray
     left: float
 
 
@@ -186,7 +187,7 @@ def _fit(
     matrix: np.ndarray, cross: np.ndarray, target: float, columns: Sequence[np.ndarray]
 ) -> _Fit:
     if not columns:
-        return _Fit(np.empty(0, dtype=int), np.empty(0), np.empty((0, 0)), 0.0)
+        return _Fit(np.empty(0, dtype=int), np.empty(0), 0.0)
     places = np.concatenate(columns)
     part, right = matrix[np.ix_(places, places)], cross[places]
     scale = np.sqrt(np.maximum(np.diag(part), 1e-300))
@@ -194,10 +195,4 @@ def _fit(
     inverse = np.linalg.pinv(part / outer, rcond=ALIKE, hermitian=True) / outer
     coefficients = inverse @ right
     left = target - 2.0 * right @ coefficients + coefficients @ part @ coefficients
-    return _Fit(places, coefficients, inverse, float(np.log(max(left / target, 1e-12))))
-
-
-def _sandwich(gram: NodeGram, fit: _Fit) -> np.ndarray:
-    """Return the covariance of the coefficients that lets each node's rows err together."""
-    scores = gram.cross - gram.terms @ fit.coefficients
-    return fit.inverse @ (scores.T @ scores) @ fit.inverse
+    return _Fit(places, coefficients, float(np.log(max(left / target, 1e-12))))

@@ -48,10 +48,7 @@ def equation_page(run: Run) -> Page:
     )
     search = Section(
         "Why these terms",
-        (
-            "For each number of terms the best set was searched. The search stops where one more "
-            "term lowers the logarithm of what is left unexplained by less than 0.2.",
-        ),
+        (_stopping(run),),
         (_elbow(run), _rivals(run)),
     )
     pictures = Section(
@@ -76,6 +73,21 @@ def equation_page(run: Run) -> Page:
     further = [network_section(run), departures_section(run), residual_section(run)]
     sections = (law, *(part for part in further if part is not None), search, pictures)
     return Page("The law behind the data", lead, sections, provenance(run))
+
+
+def _stopping(run: Run) -> str:
+    """Return where the search stopped: a distilled law, which names its run, has two more rules."""
+    said = (
+        "For each number of terms the best set was searched. The search stops where one more term "
+        "lowers the logarithm of what is left unexplained by less than 0.2"
+    )
+    if "run" not in run.configuration:
+        return said + "."
+    return (
+        said
+        + ", or with fewer terms: where they leave no more than the ensemble's members differ, "
+        "or where their law meets the readings kept from learning as well as the field does."
+    )
 
 
 def law_picture(equation: Equation) -> str:
