@@ -90,7 +90,6 @@ def fit_neural(
     if ready is not None:
         ready()
     members: dict[str, np.ndarray] = {}
-    start = None
     if isinstance(model, LatentDiffusionField):
         trained = train_latent(
             model,
@@ -103,7 +102,7 @@ def fit_neural(
             progress=told,
         )
     else:
-        trained, start = _train_field(model, data, settings, exact_start, seed, checkpoints, told)
+        trained = _train_field(model, data, settings, exact_start, seed, checkpoints, told)
         told(0.97, "calibrating intervals")
         members = _members(model, data, trained, settings, seed)
     states = [
@@ -124,7 +123,7 @@ def fit_neural(
         "parameters": sum(p.numel() for p in model.parameters()),
         "coupling": settings.coupling,
         "transform": "none",
-        "start": start,
+        "start": trained.began_from,
         "noise": [float(n) for n in data.task.problem.noise],
         "unseen_nodes": sum(len(u) for u in data.unseen),
         "ensemble": len(next(iter(members.values()), ())),
@@ -158,8 +157,8 @@ def _train_field(
     seed: int,
     checkpoints: Path | None,
     told: Callable[[float, str], None],
-) -> tuple[Trained, str]:
-    """Train a field; return what was found, and what it started from."""
+) -> Trained:
+    """Train a field, from a closed form where that is asked for or seems right."""
     teacher = None
     automatic = settings.start == "auto" and may_start_from_closed_form(data, settings)
     if automatic or settings.start == "closed_form":
@@ -170,17 +169,17 @@ def _train_field(
             if not automatic:
                 raise
     bounds = [model.on(g, u) for g, u in zip(data.graphs, data.inputs, strict=True)]
-    trained = train_field(
+    return train_field(
         model,
         bounds,
         data.task,
         settings=settings.training,
         teacher=teacher,
+        doubted=automatic,
         seed=seed,
         checkpoints=checkpoints,
         progress=told,
     )
-    return trained, "weak" if teacher is None else "closed_form"
 
 
 def _members(
@@ -194,7 +193,8 @@ def _members(
 
     The intervals between readings are drawn with replacement; the hidden units are those of the
     trained model (a one-step bootstrap). The least ridge penalty under which most members can be
-    rolled out is taken; where there is none, there are no members.
+    rolled out over all times, those of the test too, is taken; where there is none, there are no
+    members.
     """
     if settings.ensemble < 2:
         return {}
@@ -216,12 +216,13 @@ def _members(
         centre = every.solved(penalty)
         outputs = [(like + n.solved(penalty) - centre).cpu().numpy() for n in drawn]
         members = {"output": np.array(outputs)}
-        times, start = data.task.judged[0], trained.starts[0]
-        shape = np.zeros((len(times), *start.shape))
-        spread = ensemble_spread(
-            model, members, data.graphs[0], times, start, data.inputs[0], like=shape
+        spreads = (
+            ensemble_spread(model, members, g, t.times, s, u, like=t.states)
+            for t, g, s, u in zip(
+                data.observed, data.graphs, trained.starts, data.inputs, strict=True
+            )
         )
-        if np.isfinite(spread).all():
+        if all(np.isfinite(spread).all() for spread in spreads):
             return members
     return {}
 

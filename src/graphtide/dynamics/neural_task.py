@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pandas
@@ -83,6 +84,7 @@ class Trained:
         form: the weak form along the last paths, for the ensemble.
         penalty: the ridge penalty that was chosen.
         interrupted: whether an interruption ended the training.
+        began_from: "weak" or "closed_form"; None for a model that is trained from nothing.
     """
 
     history: pandas.DataFrame
@@ -90,6 +92,7 @@ class Trained:
     form: WeakForm
     penalty: float
     interrupted: bool = False
+    began_from: Literal["weak", "closed_form"] | None = None
 
 
 def roll_out_numeric(

@@ -131,6 +131,16 @@ class _Trainer:
         assert found is not None  # the first round's error is below infinity
         return found
 
+    def better_without_teacher(self) -> tuple[WeakForm, list[list[Paths]], Problem] | None:
+        """Start anew from the readings alone; go back to the first start unless that errs twice."""
+        error, kept, penalty = self.score(), output_of(self.field).detach().clone(), self.penalty
+        found = self.linear_start(None)
+        if self.score() < 0.5 * error:
+            return found
+        set_output(self.field, kept)
+        self.penalty = penalty
+        return None
+
     def form_of_readings(self) -> WeakForm:
         """Return the weak form of the readings themselves along the trained field's paths."""
         weak, like = self.task.weak, self.field.own.detach()
@@ -141,17 +151,16 @@ class _Trainer:
     def fill_unseen(self, weak: Problem) -> Problem:
         """Estimate the starts of unseen nodes, and take their later states from roll-outs."""
         segments = self.segments()
-        early = max(2, segments.longest // 6)
-        moved = list(self.learner.moved.parameters())
+        pieces = segments.first_pieces(max(2, segments.longest // 6))
+        shares = list(self.learner.share.parameters())
+        before = [share.detach().clone() for share in shares]
         optimiser = torch.optim.LBFGS(
-            moved,
+            shares,
             max_iter=25,
             tolerance_grad=0.0,
             tolerance_change=0.0,
             line_search_fn="strong_wolfe",
         )
-        pieces = segments.first_pieces(early)
-        before = [p.detach().clone() for p in moved]
 
         def closure() -> Tensor:
             optimiser.zero_grad()
@@ -161,23 +170,18 @@ class _Trainer:
 
         self.field.requires_grad_(False)
         optimiser.step(closure)
+        with torch.no_grad():
+            for share, kept in zip(shares, before, strict=True):
+                share.copy_(torch.where(torch.isfinite(share), share, kept))
         self.field.requires_grad_(True)
         samples = []
         for k, sample in enumerate(weak.samples):
-            low, high = self.task.problem.low, self.task.problem.high
-            with torch.no_grad():
-                guess, unit = self.learner.guess[k], self.learner.size
-                ends = (
-                    (guess.new_tensor(low) - guess) / unit,
-                    (guess.new_tensor(high) - guess) / unit,
-                )
-                inside = torch.minimum(torch.maximum(self.learner.moved[k], ends[0]), ends[1])
-                self.learner.moved[k].copy_(torch.where(torch.isfinite(inside), inside, before[k]))
             states = np.array(sample.states)
             rolled = roll_out_numeric(self.bounds[k], sample.times, self.start(k), tolerance=1e-4)
             if rolled is not None:
                 unseen = self.task.unseen[k]
-                states[:, unseen] = np.clip(rolled[:, unseen], low, high)
+                problem = self.task.problem
+                states[:, unseen] = np.clip(rolled[:, unseen], problem.low, problem.high)
             samples.append(replace(sample, states=states))
         return Problem(tuple(samples), weak.noise, weak.seed)
 
@@ -226,7 +230,7 @@ class _Trainer:
                 ]
                 segments.refresh(rolled)
             learner.turn(directions)
-            trained = [*learner.steps.parameters(), *learner.moved.parameters()]
+            trained = [*learner.steps.parameters(), *learner.share.parameters()]
             if settings.loss == "gaussian":
                 trained.append(learner.log_noise)
             pieces = segments.pieces(length)
@@ -309,6 +313,7 @@ def train_field(
     *,
     settings: TrainingSettings,
     teacher: Problem | None = None,
+    doubted: bool = False,
     seed: int = 0,
     checkpoints: Path | None = None,
     progress: Callable[[float, str], None] | None = None,
@@ -321,6 +326,7 @@ def train_field(
         task: readings and validation.
         settings: lengths of the stages.
         teacher: dense, clean paths of a closed-form field, to start from.
+        doubted: whether to start without the teacher where that at once errs by less than half.
         seed: seed of everything random.
         checkpoints: folder for the stages' checkpoints; a stage found there is taken up.
         progress: told the share done.
@@ -334,8 +340,12 @@ def train_field(
     hidden = [np.asarray(s.start)[u] for s, u in zip(samples, task.unseen, strict=True)]
     size = task.problem.size
     noise = np.maximum(task.problem.noise, 0.01 * size) / size
-    trainer.learner = Learner(field, hidden, noise, size)
+    trainer.learner = Learner(field, hidden, noise, task.problem.low, task.problem.high)
     form, paths, weak = trainer.linear_start(teacher)
+    if teacher is not None and doubted and trainer.score() > settings.enough:
+        other = trainer.better_without_teacher()
+        if other is not None:
+            (form, paths, weak), teacher = other, None
     interrupted = settings.weak_epochs > 0 and trainer.weak(paths, weak)
     rough = task.problem.noisy or trainer.score() > settings.enough
     if not interrupted and settings.segment_epochs > 0 and rough:
@@ -349,4 +359,6 @@ def train_field(
     starts = [trainer.start(k) for k in range(len(samples))]
     if teacher is not None:
         form = trainer.form_of_readings()
-    return Trained(pandas.DataFrame(trainer.rows), starts, form, trainer.penalty, interrupted)
+    began_from = "weak" if teacher is None else "closed_form"
+    history = pandas.DataFrame(trainer.rows)
+    return Trained(history, starts, form, trainer.penalty, interrupted, began_from)

@@ -28,19 +28,23 @@ __all__ = ["Learner", "LossKind", "Piece", "Segments"]
 
 LossKind = Literal["square", "l1", "gaussian"]
 FEWEST_STEPS, MOST_STEPS = 2, 32
+GUESS_WITHIN = 0.02
+"""A guessed start keeps this share of the range from its ends, where nothing would move it."""
 
 
 class Learner(nn.Module):
     """What is trained: the field, the noise, and the starts of nodes that are never seen.
 
     Output weights are moved as ``base + directions @ step``, along directions that the data resolve
-    equally well; starts in units of the variables' sizes.
+    equally well. A start is anywhere within the range seen, ``low + (high - low) sigmoid(share)``:
+    a field says nothing of states beyond it, and could explain by them whatever it gets wrong.
 
     Args:
         field: the vector field.
         hidden: of each sample, first guess of the starts of its unseen nodes, shape (U, D).
         noise: first guess of the readings' standard deviation, in the variables' sizes, (D,).
-        size: size of each variable, (D,).
+        low: least state seen of each variable, (D,).
+        high: largest one, (D,).
     """
 
     def __init__(
@@ -48,15 +52,20 @@ class Learner(nn.Module):
         field: MessagePassingField,
         hidden: Sequence[np.ndarray],
         noise: np.ndarray,
-        size: np.ndarray,
+        low: np.ndarray,
+        high: np.ndarray,
     ) -> None:
         super().__init__()
         self.field = field
         like = field.own.detach()
-        self.size: Tensor
-        self.register_buffer("size", like.new_tensor(size))
-        self.guess = [like.new_tensor(h) for h in hidden]
-        self.moved = nn.ParameterList([nn.Parameter(torch.zeros_like(g)) for g in self.guess])
+        self.low: Tensor
+        self.width: Tensor
+        self.register_buffer("low", like.new_tensor(low))
+        self.register_buffer("width", like.new_tensor(np.maximum(high - low, 1e-12)))
+        self.share = nn.ParameterList()
+        for guess in hidden:
+            inside = (like.new_tensor(guess) - self.low) / self.width
+            self.share.append(nn.Parameter(torch.logit(inside, eps=GUESS_WITHIN)))
         self.log_noise = nn.Parameter(like.new_tensor(noise).clamp_min(1e-3).log())
         self.steps = nn.ParameterList()
         self._base = output_of(field).detach().clone()
@@ -84,7 +93,7 @@ class Learner(nn.Module):
 
     def start(self, k: int) -> Tensor:
         """Return the starts of a sample's unseen nodes, shape (U, D)."""
-        return self.guess[k] + self.size * self.moved[k]
+        return self.low + self.width * torch.sigmoid(self.share[k])
 
 
 @dataclass(frozen=True, slots=True)
