@@ -17,10 +17,10 @@ def training_section(run: Run) -> Section:
     return Section(
         "How it was trained",
         (
-            "First least squares for the output weights, then the other weights on the same "
-            "increments between readings, then roll-outs that grow to the whole span where there "
-            "is still an error. After each stage the weights that predict the readings kept for "
-            "validation best stay.",
+            f"First least squares for the output weights{_along(run)}, then the other weights on "
+            "the same increments, then roll-outs that grow to the whole span where there is still "
+            "an error. After each stage the weights that predict the readings kept for validation "
+            "best stay.",
         )
         if "message" in _description(run)
         else ("Whole roll-outs from the first states, by gradient descent.",),
@@ -62,7 +62,25 @@ def intervals_section(run: Run) -> Section:
         notes=(
             "The share holds for readings like those kept back for calibration. Far ahead, or on "
             "another network, the bands are only as good as the ensemble.",
+            *_unseen(metrics.get("unseen_nodes")),
         ),
+    )
+
+
+def _along(run: Run) -> str:
+    """Return along which paths the first least squares went."""
+    closed = run.read_metrics().get("start") == "closed_form"
+    return " along the paths of a closed form" if closed else " on the increments between readings"
+
+
+def _unseen(count: object) -> tuple[str, ...]:
+    """Return what a reader should know of nodes without a reading."""
+    if not isinstance(count, int) or count == 0:
+        return ()
+    nodes = "1 node was" if count == 1 else f"{number(count)} nodes were"
+    return (
+        f"{nodes} never seen. Where they start is guessed from what their neighbours do, which "
+        "may say little; no error or share on this page judges them.",
     )
 
 
