@@ -121,6 +121,7 @@ def test_resilience_takes_a_learned_run(call, fitted):
     assert any("learned field runs off" in said for said in found["findings"])
 
 
+@pytest.mark.slow
 def test_control_takes_a_learned_run(call, fitted):
     code, out, err = call(
         "dynamics", "control", "fitted", "--target", "high", "--start", "0.5", "--drivers", "2",
