@@ -73,3 +73,22 @@ def test_a_closed_form_that_errs_is_left_unless_it_was_asked_for(monkeypatch, as
     assert result.metrics["start"] == begins
     if asked == "auto":
         assert result.metrics["relative_error_extrapolation"] < 2e-3
+
+
+def test_an_ensemble_that_runs_off_after_the_training_times_makes_no_intervals_of_nothing():
+    # dx/dt = 2: by time 200 the states are fifty widths away from the range seen until time 2.
+    times = np.concatenate([TIMES, np.linspace(10.0, 200.0, 20)])
+    states = 2.0 * times[:, None] + np.random.default_rng(5).uniform(0.0, 4.0, 30)
+    roles = np.where(times > 2.0, "extrapolate", "train")
+    roles[5:35:6] = "interpolate"
+    result = neural_fit.fit_neural(
+        Trajectory(times, states, graph=GRAPH),
+        GRAPH,
+        settings=NeuralSettings(
+            ensemble=4, training=TrainingSettings(weak_epochs=1, segment_epochs=0, iterations=3)
+        ),
+        holdout=roles,
+    )
+    assert result.metrics["ensemble"] == 0
+    assert all(np.isfinite(spread).all() for spread in result.spreads)
+    assert result.metrics["coverage_interpolation"] > 0.6

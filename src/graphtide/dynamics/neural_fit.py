@@ -90,6 +90,7 @@ def fit_neural(
     if ready is not None:
         ready()
     members: dict[str, np.ndarray] = {}
+    spreads = [np.zeros_like(t.states) for t in data.observed]
     if isinstance(model, LatentDiffusionField):
         trained = train_latent(
             model,
@@ -104,16 +105,10 @@ def fit_neural(
     else:
         trained = _train_field(model, data, settings, exact_start, seed, checkpoints, told)
         told(0.97, "calibrating intervals")
-        members = _members(model, data, trained, settings, seed)
+        members, spreads = _ensemble(model, data, trained, settings, seed) or (members, spreads)
     states = [
         integrate(model, g, t.times, s, inputs=u)
         for t, g, s, u in zip(data.observed, data.graphs, trained.starts, data.inputs, strict=True)
-    ]
-    spreads = [
-        ensemble_spread(model, members, g, t.times, s, u, like=x)
-        for t, g, s, u, x in zip(
-            data.observed, data.graphs, trained.starts, data.inputs, states, strict=True
-        )
     ]
     intervals = _calibrated(data, states, spreads, members)
     predicted = tuple(t.with_states(x) for t, x in zip(data.observed, states, strict=True))
@@ -182,22 +177,24 @@ def _train_field(
     )
 
 
-def _members(
+def _ensemble(
     model: MessagePassingField,
     data: PreparedData,
     trained: Trained,
     settings: NeuralSettings,
     seed: int,
-) -> dict[str, np.ndarray]:
-    """Return the members' output weights: the model's, moved as bootstrap draws move the weak fit.
+) -> tuple[dict[str, np.ndarray], list[np.ndarray]] | None:
+    """Return the members' output weights, and the spread of their roll-outs for each trajectory.
+
+    Their weights are the model's, moved as bootstrap draws move the weak fit.
 
     The intervals between readings are drawn with replacement; the hidden units are those of the
     trained model (a one-step bootstrap). The least ridge penalty under which most members can be
-    rolled out over all times, those of the test too, is taken; where there is none, there are no
-    members.
+    rolled out over all times, those of the test too, is taken; where there is none, there is no
+    ensemble.
     """
     if settings.ensemble < 2:
-        return {}
+        return None
     bounds = [model.on(g, u) for g, u in zip(data.graphs, data.inputs, strict=True)]
     like = output_of(model).detach()
     generator = np.random.default_rng((seed, 29))
@@ -216,15 +213,15 @@ def _members(
         centre = every.solved(penalty)
         outputs = [(like + n.solved(penalty) - centre).cpu().numpy() for n in drawn]
         members = {"output": np.array(outputs)}
-        spreads = (
+        spreads = [
             ensemble_spread(model, members, g, t.times, s, u, like=t.states)
             for t, g, s, u in zip(
                 data.observed, data.graphs, trained.starts, data.inputs, strict=True
             )
-        )
+        ]
         if all(np.isfinite(spread).all() for spread in spreads):
-            return members
-    return {}
+            return members, spreads
+    return None
 
 
 def _calibrated(

@@ -1,7 +1,8 @@
 """Training of a neural field, from a linear start to whole roll-outs.
 
 1. start: hidden units spread over the data, output weights by least squares on the weak form, along
-   interpolants and then along the field's own paths (or along those of a closed-form teacher);
+   interpolants and then along the field's own paths (or along those of a closed-form teacher, where
+   that does not err more);
 2. weak: the hidden weights by L-BFGS on the weak form, the output weights solved anew at every
    evaluation (variable projection: at the least squares' optimum the gradient of the hidden weights
    needs no derivative of the solution; Golub, Pereyra, SIAM J. Numer. Anal. 10, 1973);
