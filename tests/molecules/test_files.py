@@ -3,7 +3,7 @@
 import gzip
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from graphtide.errors import InputError
@@ -113,6 +113,7 @@ def test_no_bytes_stop_the_reader(tmp_path_factory, content, kind):
 
 
 @given(rows=st.lists(st.text(max_size=30), min_size=1, max_size=8))
+@example(rows=['0"', '"'])
 def test_no_text_below_a_header_stops_the_reader_of_tables(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("any") / "m.csv"
     path.write_text("smiles,note\n" + "\n".join(rows) + "\nCCO,last\n", encoding="utf-8")

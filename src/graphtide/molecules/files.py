@@ -191,7 +191,7 @@ def _read_table(
 def _records(lines: Sequence[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the line number and the cells of each record, quoted line breaks included.
 
-    A quotation mark that is never closed spoils its own line only.
+    A quotation mark that is never closed, or that stands inside a cell, spoils its own line only.
     """
     position = 0
     while position < len(lines):
@@ -203,11 +203,14 @@ def _records(lines: Sequence[str], delimiter: str) -> Iterator[tuple[int, list[s
         while text.count('"') % 2 and end < min(len(lines), start + _RECORD_LINES):
             text = f"{text}\n{lines[end]}"
             end += 1
-        if text.count('"') % 2:
-            yield start + 1, lines[start].split(delimiter)
-        else:
+        try:
+            if text.count('"') % 2:
+                raise csv.Error("a quotation mark is never closed")
+            cells = next(csv.reader([text], delimiter=delimiter))
             position = end
-            yield start + 1, next(csv.reader([text], delimiter=delimiter))
+        except csv.Error:  # too, where a line ends outside of quotation marks
+            cells = lines[start].split(delimiter)
+        yield start + 1, cells
 
 
 def _smiles_place(header: Sequence[str], column: str | None, source: str) -> int:
