@@ -60,6 +60,7 @@ def parser(text: str) -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=0)
     made.add_argument("--number", type=int, default=NUMBER, help="molecules to make")
     made.add_argument("--samples", type=Path, help="folder to write each model's samples to")
+    made.add_argument("--work", type=Path, help="folder of checkpoints, to go on from when killed")
     made.add_argument("--results", type=Path, default=RESULTS, help="folder of the figures")
     made.add_argument("--device", default="cpu", help="cpu, cuda, ... to train and sample on")
     return made
@@ -71,7 +72,12 @@ def run_model(
     """Train one generator, and score what it makes where that is asked for."""
     began, busy = time.perf_counter(), time.process_time()
     settings = FitSettings(model=name, minutes=minutes, seed=options.seed, device=options.device)
-    model, trained = train_model(split.training, settings, progress=tell)
+    checkpoint = None
+    if options.work is not None:
+        own = f"{name}_{minutes:g}_minutes_of_{len(split.training)}_seed_{options.seed}"
+        checkpoint = options.work / own / "checkpoint.safetensors"
+        checkpoint.parent.mkdir(exist_ok=True, parents=True)
+    model, trained = train_model(split.training, settings, checkpoint=checkpoint, progress=tell)
     seconds, work = time.perf_counter() - began, time.process_time() - busy
     model.sample(100, seed=1)  # compiles what is compiled
     made = model.sample(options.number, seed=options.seed)
@@ -82,7 +88,7 @@ def run_model(
         "seed": options.seed,
         "minutes": minutes,
         "training_seconds": seconds,
-        "training_cpu_seconds": work,
+        "training_cpu_seconds": work,  # of this process: less where it went on from a checkpoint
         "threads": torch.get_num_threads(),
         "steps": trained.history[-1].steps,
         "weights": model.weight_count,

@@ -14,6 +14,7 @@ def edges(tmp_path):
     (tmp_path / "edges.csv").write_text(EDGES)
 
 
+@pytest.mark.slow
 def test_an_equation_is_analysed(call, tmp_path):
     code, out, err = call(
         "dynamics", "analyse", "sis", "--graph", "edges.csv", "--param", "beta=0.2",

@@ -43,6 +43,7 @@ def test_several_tables_a_library_and_node_effects(call, tmp_path):
     assert (terms["coefficient"] < terms["high"]).all()
 
 
+@pytest.mark.slow
 def test_inferred_network_is_written(call, tmp_path):
     tables = []
     for k in range(5):

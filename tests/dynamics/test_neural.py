@@ -196,6 +196,7 @@ def test_heat_is_learned_and_carried_to_another_network(model, tmp_path):
     assert np.abs(carried.trajectory.states[..., 0] - truth).mean() / truth.mean() < 0.01
 
 
+@pytest.mark.slow
 def test_noise_is_covered_by_the_intervals():
     noisy = TRUE + 0.05 * np.random.default_rng(0).standard_normal(TRUE.shape)
     result = fit_neural(

@@ -76,6 +76,7 @@ def test_nodes_of_a_right_structure_follow_and_those_with_a_lost_edge_do_not(noi
         assert set(fit.nodes[~fit.follows]) == set(lost)
 
 
+@pytest.mark.slow
 def test_wrong_edges_switch_robust_mode_on_and_are_named():
     states = observed("sis", 4.0, 0.02)
     generator = np.random.default_rng(5)

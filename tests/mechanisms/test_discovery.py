@@ -55,6 +55,7 @@ def test_two_trajectories_and_missing_readings():
     assert {term.text for term in found.laws[0].terms} == set(LAWS["sis"][1])
 
 
+@pytest.mark.slow
 def test_trajectories_on_graphs_of_different_sizes():
     graphs = [Graph.from_source("barabasi_albert:40:3"), Graph.from_source("small_world:50:4:0.1")]
     states = [

@@ -14,7 +14,7 @@ from graphtide.molecules.flow_matching.examples import FlowMatchingExamples
 from graphtide.molecules.flow_matching.features import graph_features
 from graphtide.molecules.flow_matching.legality import is_legal, legal_bonds, legal_types
 from graphtide.molecules.flow_matching.model import FlowMatching
-from graphtide.molecules.flow_matching.pairs import Pairs, pair_place
+from graphtide.molecules.flow_matching.pairs import Pairs, pair_place, with_ends
 
 CPU = torch.device("cpu")
 
@@ -31,6 +31,23 @@ def test_pairs_stand_where_the_formula_says(nodes: int) -> None:
     torch.testing.assert_close(matrices, matrices.transpose(1, 2))
     assert not matrices.diagonal(dim1=1, dim2=2).any()
     torch.testing.assert_close(pairs.values(matrices), values)
+
+
+@pytest.mark.parametrize("nodes", [1, 2, 5])
+@pytest.mark.parametrize("products", [False, True])
+def test_pairs_take_in_both_of_their_ends(nodes: int, products: bool) -> None:
+    pairs = Pairs.of(nodes, CPU)
+    own = torch.randn(pairs.count, 3, 2, dtype=torch.float64, requires_grad=True)
+    a, b = (torch.randn(nodes, 3, 2, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    wanted = own + a[pairs.first] + a[pairs.second]
+    if products:
+        wanted = wanted + b[pairs.first] * b[pairs.second]
+    multiplied = b if products else None
+    torch.testing.assert_close(with_ends(own, a, pairs, multiplied), wanted)
+    inputs = (own, a, b)[: 3 if products else 2]
+    assert torch.autograd.gradcheck(
+        lambda *given: with_ends(given[0], given[1], pairs, *given[2:]), inputs
+    )
 
 
 def test_features_are_those_of_random_walks_and_components() -> None:

@@ -23,6 +23,7 @@ from graphtide.files import write_text
 from graphtide.molecules.generator import Generator
 from graphtide.nn.averaging import AveragedModel
 from graphtide.training.loop import Checkpoint, Training, train
+from graphtide.training.memory import keep_freed_memory
 from graphtide.training.schedule import cosine
 
 __all__ = ["Examples", "Plan", "chosen_device", "held_out_split", "plan_steps", "train_generator"]
@@ -127,6 +128,7 @@ def plan_steps(
     note = None if kept is None else kept.with_name("steps.txt")
     if note is not None and note.is_file():
         return int(note.read_text(encoding="utf-8"))
+    keep_freed_memory()
     trial = copy.deepcopy(model).train()
     optimiser = AdamW(trial.parameters(), lr=rate)
     generator = np.random.default_rng(0)

@@ -32,6 +32,7 @@ from torch.optim import Optimizer
 from graphtide.errors import ComputationError, InputError
 from graphtide.training.checkpoint import read_checkpoint, write_checkpoint
 from graphtide.training.devices import make_devices
+from graphtide.training.memory import keep_freed_memory
 from graphtide.training.schedule import Schedule, constant
 
 __all__ = ["Checkpoint", "Epoch", "Training", "train"]
@@ -190,6 +191,7 @@ class _Loop(Generic[Batch]):
     rates: list[float] = field(default_factory=list)
 
     def run(self, count: int, accelerator: str) -> Training:
+        keep_freed_memory()
         devices = make_devices(count, accelerator)
         devices.place(self.model)
         self.rates = [float(group["lr"]) for group in self.optimiser.param_groups]

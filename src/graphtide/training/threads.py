@@ -14,6 +14,8 @@ from typing import TypeVar
 
 import torch
 
+from graphtide.training.memory import keep_freed_memory
+
 __all__ = ["side_by_side"]
 
 Item = TypeVar("Item")
@@ -30,6 +32,7 @@ def side_by_side(
         items: taken as they are needed.
         device: that the work is done on. On a CPU as many threads work as torch is allowed.
     """
+    keep_freed_memory()
     allowed = torch.get_num_threads() if device.type == "cpu" else 1
     workers = min(allowed, os.cpu_count() or 1)
     if workers == 1:

@@ -16,15 +16,12 @@ Sources: Vignac et al., DiGress, ICLR 2023 (nodes and pairs in two streams).
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
 from graphtide.molecules.flow_matching.features import NODE_FEATURES, PAIR_FEATURES
-from graphtide.molecules.flow_matching.pairs import Pairs
+from graphtide.molecules.flow_matching.pairs import Pairs, with_ends
 
 __all__ = ["DenoisingNetwork"]
 
@@ -109,7 +106,7 @@ class DenoisingNetwork(nn.Module):
             h = h + self.condition(condition)
         near = self.of_nodes(h)
         e = self.bonds(bonds) + self.pair_features(pair_features) + clock[:, width:]
-        e = e + _ends(near, pairs, torch.add)
+        e = with_ends(e, near, pairs)
         scale = h.new_tensor(1.0 / pairs.nodes).sqrt()
         blocked = None if padding is None else padding[None, :, :, None]  # (1, n, B, 1)
         absent = None
@@ -120,7 +117,7 @@ class DenoisingNetwork(nn.Module):
             h, e = layer(h, e, pairs, scale, blocked, absent)
         x = self.node_norm(h)
         ends = self.node_out(x)
-        hidden = self.pair_out(self.pair_norm(e)) + _ends(ends, pairs, torch.add)
+        hidden = with_ends(self.pair_out(self.pair_norm(e)), ends, pairs)
         return self.to_types(x), self.to_bonds(gelu(hidden))
 
 
@@ -154,8 +151,7 @@ class _Layer(nn.Module):
         n, batch, width = h.shape
         sizes = [self.hidden, self.hidden, width // 2, self.heads]
         a, b, v, own = self.from_nodes(self.node_norm(h)).split(sizes, dim=-1)
-        hidden = self.widen(self.pair_norm(e)) + _ends(a, pairs, torch.add)
-        hidden = hidden + _ends(b, pairs, torch.mul)
+        hidden = with_ends(self.widen(self.pair_norm(e)), a, pairs, b)
         e = e + self.narrow(gelu(hidden))  # (P, B, C)
         logits = (
             torch.cat([self.weigh(e), own])
@@ -174,24 +170,12 @@ class _Layer(nn.Module):
         return h + self.mlp(self.mlp_norm(h)), e
 
 
-def _ends(x: Tensor, pairs: Pairs, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Return a symmetric function of the two ends of each pair, (P, B, H), of x (n, B, H)."""
-    return join(x.index_select(0, pairs.first), x.index_select(0, pairs.second))
-
-
 def _mixed(weights: Tensor, values: Tensor) -> Tensor:
     """Return sum_j weights[i, j] values[j]: (n, n, B, H) and (n, B, H, D) to (n, B, H, D).
 
-    Matrices of a few nodes are too small for matrix products: there whole rows are summed.
+    Small matrix products are quick where each matrix lies in one piece, so both are copied.
     """
     n, batch, heads, depth = values.shape
-    if n > 16:
-        matrices = weights.permute(2, 3, 0, 1).reshape(-1, n, n)
-        columns = values.permute(1, 2, 0, 3).reshape(-1, n, depth)
-        mixed = torch.bmm(matrices, columns).view(batch, heads, n, depth)
-        return mixed.permute(2, 0, 1, 3)
-    terms = [
-        weight[..., None] * value
-        for weight, value in zip(weights.unbind(1), values.unbind(0), strict=True)
-    ]
-    return functools.reduce(torch.add, terms)
+    matrices = weights.view(n * n, -1).t().contiguous().view(-1, n, n)  # (B H, n, n)
+    columns = values.reshape(n, -1, depth).transpose(0, 1).contiguous()  # (B H, n, D)
+    return torch.bmm(matrices, columns).transpose(0, 1).reshape(n, batch, heads, depth)
