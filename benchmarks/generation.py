@@ -32,9 +32,10 @@ NUMBER = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Molecules to train on, and SMILES of those held out."""
+    """Molecules to train on, with their SMILES, and SMILES of those held out."""
 
     training: Corpus
+    seen: list[str]
     reference: list[str]
 
     @staticmethod
@@ -42,14 +43,15 @@ class Split:
         """Encode molecules (once, then from the cache) and split them."""
         corpus = Corpus.from_smiles(smiles, cache=cache_folder() / "corpora")
         order = np.random.default_rng(0).permutation(len(corpus))
-        reference = [corpus.smiles(k) for k in order[:held_out]]
-        return Split(corpus.subset(np.sort(order[held_out:])), reference)
+        training = np.sort(order[held_out:])
+        texts = [corpus.smiles(k) for k in range(len(corpus))]
+        reference = [texts[k] for k in order[:held_out]]
+        return Split(corpus.subset(training), [texts[k] for k in training], reference)
 
     def score(self, smiles: Sequence[str], number: int = NUMBER) -> dict[str, object]:
         """Return all metrics of generated molecules against the reference."""
-        seen = [self.training.smiles(k) for k in range(len(self.training))]
         cache = cache_folder() / "scores"
-        found = score(list(smiles), self.reference, train=seen, number=number, cache=cache)
+        found = score(list(smiles), self.reference, train=self.seen, number=number, cache=cache)
         return dict(found.metrics())
 
 

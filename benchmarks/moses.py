@@ -52,7 +52,7 @@ def main() -> None:
         smiles = read_molecules(folder / "moses_train.csv.gz").smiles
         training = Corpus.from_smiles(smiles, cache=cache_folder() / "corpora")
         asked.samples = asked.samples or cache_folder() / "moses_samples"
-        split = Split(training, list(tests["test"]))
+        split = Split(training, list(smiles), list(tests["test"]))
         _, figures = run_model(asked.model, split, asked.minutes, asked, scored=False)
         made = read_molecules(asked.samples / f"{asked.model}.smi").smiles
     figures = {**figures, "published_char_rnn": PUBLISHED, "number": asked.number}

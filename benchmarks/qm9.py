@@ -48,6 +48,7 @@ def main() -> None:
             if name == "flow_matching":
                 for curve in curve_of_steps(model, split, asked.steps, asked):
                     figures["steps_of_sampling"] = curve
+                    keep(asked.results, "qm9", name, figures)
         keep(asked.results, "qm9", name, figures)
 
 
