@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -15,10 +15,40 @@ from graphtide.molecules.chemistry import AtomType, TypedGraph, parse_smiles, ty
 from graphtide.molecules.flow_matching.pairs import Pairs, pair_place
 from graphtide.molecules.flow_matching.sampler import Graphs
 
-if TYPE_CHECKING:
-    from graphtide.molecules.flow_matching.model import FlowMatching
+__all__ = ["Prior", "Wishes", "starts"]
 
-__all__ = ["Wishes", "starts"]
+
+class Prior(Protocol):
+    """What a model keeps of its corpus, R compositions of T types and P properties.
+
+    Attributes:
+        vocabulary: the types of atoms.
+        atoms: "flow" where types of atoms move, else "composition".
+        names: of the properties.
+        compositions: how many atoms of each type, int16 (R, T).
+        frequencies: of the compositions, (R,).
+        row_means: mean of each property among the molecules of a composition, (R, P).
+        row_spreads: its spread there, (R, P).
+        scaling: mean and spread of each property in the corpus, (P, 2).
+    """
+
+    vocabulary: tuple[AtomType, ...]
+    atoms: Literal["composition", "flow"]
+    names: tuple[str, ...]
+    compositions: Tensor
+    frequencies: Tensor
+    row_means: Tensor
+    row_spreads: Tensor
+    scaling: Tensor
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        ...
+
+    def condition(self, properties: Tensor) -> Tensor:
+        """Return what the network is told of standardised properties (B, P)."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,9 +66,7 @@ class Wishes:
     properties: Tensor | None
 
     @staticmethod
-    def read(
-        model: FlowMatching, scaffold: str | None, condition: Mapping[str, float] | None
-    ) -> Wishes:
+    def read(model: Prior, scaffold: str | None, condition: Mapping[str, float] | None) -> Wishes:
         """Check and translate what the user asks for.
 
         Raises:
@@ -57,7 +85,7 @@ class Wishes:
 
 
 def starts(
-    model: FlowMatching, number: int, wishes: Wishes, batch: int, generator: torch.Generator
+    model: Prior, number: int, wishes: Wishes, batch: int, generator: torch.Generator
 ) -> Iterator[tuple[np.ndarray, Graphs]]:
     """Yield graphs of equal size to begin from, with their places among all.
 
@@ -100,7 +128,7 @@ def starts(
             )
 
 
-def _begin(model: FlowMatching, table: np.ndarray, n: int, wishes: Wishes) -> Graphs:
+def _begin(model: Prior, table: np.ndarray, n: int, wishes: Wishes) -> Graphs:
     """Return graphs with the scaffold's nodes first, then the rest of each composition."""
     count, device = len(table), model.device
     m = len(wishes.kinds)
@@ -157,7 +185,7 @@ def _places(types: tuple[AtomType, ...], vocabulary: tuple[AtomType, ...]) -> np
     return np.array([place[kind] for kind in types], dtype=np.int64)
 
 
-def _standardised(model: FlowMatching, condition: Mapping[str, float]) -> Tensor | None:
+def _standardised(model: Prior, condition: Mapping[str, float]) -> Tensor | None:
     if not condition:
         return None
     wanted = torch.full((len(model.names),), torch.nan, device=model.device)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -29,13 +29,38 @@ from graphtide.molecules.flow_matching.legality import is_legal, legal_bonds, le
 from graphtide.molecules.flow_matching.pairs import Pairs
 from graphtide.molecules.flow_matching.path import conditional_path, distorted, draw, transition
 
-if TYPE_CHECKING:
-    from graphtide.molecules.flow_matching.model import FlowMatching
-
-__all__ = ["Graphs", "Sampling", "corrected", "run_chain"]
+__all__ = ["Denoiser", "Graphs", "Sampling", "corrected", "run_chain"]
 
 Watch = Callable[[float, Tensor, Tensor], None]
 """Told the time, the types (n, B) and the bonds (P, B) before each step and at the end."""
+
+
+class Denoiser(Protocol):
+    """What the chain asks of a model.
+
+    Attributes:
+        atoms: "flow" where types of atoms move, else "composition".
+        type_start: distribution that types start from, (T,).
+        bond_start: distribution that bonds start from, (K,).
+        valences: of each type, (T,).
+    """
+
+    atoms: Literal["composition", "flow"]
+    type_start: Tensor
+    bond_start: Tensor
+    valences: Tensor
+
+    def logits(
+        self,
+        types: Tensor,
+        bonds: Tensor,
+        time: Tensor,
+        pairs: Pairs,
+        padding: Tensor | None = None,
+        condition: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return logits of clean types (n, B, T) and bonds (P, B, 4), of noisy graphs."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +137,7 @@ class Graphs:
 
 @torch.no_grad()
 def run_chain(
-    model: FlowMatching,
+    model: Denoiser,
     graphs: Graphs,
     sampling: Sampling,
     generator: torch.Generator,
@@ -178,7 +203,7 @@ def run_chain(
 
 
 def corrected(
-    model: FlowMatching, graphs: Graphs, sampling: Sampling, generator: torch.Generator
+    model: Denoiser, graphs: Graphs, sampling: Sampling, generator: torch.Generator
 ) -> Graphs:
     """Return graphs of which those that are not legal are drawn anew, under the mask."""
     pairs = Pairs.of(len(graphs.types), graphs.types.device)
@@ -193,7 +218,7 @@ def corrected(
 
 
 def _posterior(
-    model: FlowMatching,
+    model: Denoiser,
     types: Tensor,
     bonds: Tensor,
     time: float,
