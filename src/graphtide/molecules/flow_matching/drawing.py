@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from graphtide.errors import InputError
 from graphtide.molecules.chemistry import AtomType, TypedGraph, parse_smiles, typed_graph
 from graphtide.molecules.flow_matching.pairs import Pairs, pair_place
-from graphtide.molecules.flow_matching.sampler import Graphs
+from graphtide.molecules.flow_matching.sampler import Atoms, Graphs
 
 __all__ = ["Prior", "Wishes", "starts"]
 
@@ -33,7 +33,7 @@ class Prior(Protocol):
     """
 
     vocabulary: tuple[AtomType, ...]
-    atoms: Literal["composition", "flow"]
+    atoms: Atoms
     names: tuple[str, ...]
     compositions: Tensor
     frequencies: Tensor

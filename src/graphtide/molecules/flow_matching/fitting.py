@@ -13,7 +13,8 @@ import torch
 from graphtide.errors import InputError
 from graphtide.molecules.corpus import Corpus
 from graphtide.molecules.flow_matching.examples import FlowMatchingExamples
-from graphtide.molecules.flow_matching.model import Atoms, FlowMatching, Precision, Start
+from graphtide.molecules.flow_matching.model import FlowMatching, Precision, Start
+from graphtide.molecules.flow_matching.sampler import Atoms
 from graphtide.molecules.learning import Plan, held_out_split, plan_steps, train_generator
 from graphtide.training.loop import Training
 

@@ -34,16 +34,14 @@ from graphtide.molecules.flow_matching.legality import is_legal
 from graphtide.molecules.flow_matching.network import DenoisingNetwork
 from graphtide.molecules.flow_matching.pairs import Pairs
 from graphtide.molecules.flow_matching.path import distorted, noised
-from graphtide.molecules.flow_matching.sampler import Graphs, Sampling, corrected, run_chain
+from graphtide.molecules.flow_matching.sampler import Atoms, Graphs, Sampling, corrected, run_chain
 from graphtide.molecules.generator import Generator, Progress, Sample
 from graphtide.training.threads import side_by_side
 
-__all__ = ["Atoms", "FlowMatching", "Precision", "Start"]
+__all__ = ["FlowMatching", "Precision", "Start"]
 
 Start = Literal["marginal", "masked"]
 """Where a variable's path starts: drawn from how often each value occurs, or masked."""
-Atoms = Literal["composition", "flow"]
-"""Whether compositions are drawn from the corpus, or types of atoms move along the chain too."""
 Precision = Literal["float32", "bfloat16"]
 """Of the products in the network; weights, logits and probabilities stay float32."""
 
@@ -73,6 +71,7 @@ class FlowMatching(Generator):
     """
 
     kind: ClassVar[str] = "flow_matching"
+    atoms: Atoms
     compositions: Tensor
     frequencies: Tensor
     type_start: Tensor

@@ -29,8 +29,10 @@ from graphtide.molecules.flow_matching.legality import is_legal, legal_bonds, le
 from graphtide.molecules.flow_matching.pairs import Pairs
 from graphtide.molecules.flow_matching.path import conditional_path, distorted, draw, transition
 
-__all__ = ["Denoiser", "Graphs", "Sampling", "corrected", "run_chain"]
+__all__ = ["Atoms", "Denoiser", "Graphs", "Sampling", "corrected", "run_chain"]
 
+Atoms = Literal["composition", "flow"]
+"""Whether compositions are drawn from the corpus, or types of atoms move along the chain too."""
 Watch = Callable[[float, Tensor, Tensor], None]
 """Told the time, the types (n, B) and the bonds (P, B) before each step and at the end."""
 
@@ -45,7 +47,7 @@ class Denoiser(Protocol):
         valences: of each type, (T,).
     """
 
-    atoms: Literal["composition", "flow"]
+    atoms: Atoms
     type_start: Tensor
     bond_start: Tensor
     valences: Tensor
