@@ -15,6 +15,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from graphtide.version import __version__
+
 if TYPE_CHECKING:
     from graphtide.equation import Equation
     from graphtide.errors import ComputationError, GraphtideError, InputError
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from graphtide.run import Run
     from graphtide.trajectory import Trajectory
     from graphtide.vector_field import VectorField
-
-__version__ = "0.1.0.dev0"
 
 __all__ = [
     "ComputationError",

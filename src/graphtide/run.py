@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import graphtide
 from graphtide.errors import InputError
 from graphtide.files import read_text, write_bytes, write_table, write_text
+from graphtide.version import __version__
 
 if TYPE_CHECKING:
     import pandas
@@ -86,7 +86,7 @@ class Run:
                 "format_version": FORMAT_VERSION,
                 "kind": kind,
                 "configuration": dict(configuration),
-                "graphtide": graphtide.__version__,
+                "graphtide": __version__,
                 "python": platform.python_version(),
                 "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
