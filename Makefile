@@ -5,6 +5,9 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 RUN := $(VENV)/bin/python -m
 OUT ?= demo
+# What pip would compile file after file is compiled by all processors together.
+INSTALL := $(RUN) pip install --quiet --disable-pip-version-check --no-compile
+COMPILE := $(RUN) compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true
 
 .PHONY: demo test lint test-slow bench clean
 
@@ -37,12 +40,14 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	@echo "installing graphtide into $(VENV) (a few minutes the first time)"
-	$(RUN) pip install --quiet --disable-pip-version-check $(TORCH)
-	$(RUN) pip install --quiet --disable-pip-version-check --editable .
+	$(INSTALL) $(TORCH)
+	$(INSTALL) --editable .
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(RUN) pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(INSTALL) --editable '.[dev]'
+	@$(COMPILE)
 	@touch $@
 
 clean:

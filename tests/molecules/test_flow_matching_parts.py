@@ -35,7 +35,9 @@ def test_pairs_stand_where_the_formula_says(nodes: int) -> None:
 
 @pytest.mark.parametrize("nodes", [1, 2, 5])
 @pytest.mark.parametrize("products", [False, True])
-def test_pairs_take_in_both_of_their_ends(nodes: int, products: bool) -> None:
+def test_pairs_take_in_both_of_their_ends(
+    nodes: int, products: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pairs = Pairs.of(nodes, CPU)
     own = torch.randn(pairs.count, 3, 2, dtype=torch.float64, requires_grad=True)
     a, b = (torch.randn(nodes, 3, 2, dtype=torch.float64, requires_grad=True) for _ in range(2))
@@ -44,6 +46,9 @@ def test_pairs_take_in_both_of_their_ends(nodes: int, products: bool) -> None:
         wanted = wanted + b[pairs.first] * b[pairs.second]
     multiplied = b if products else None
     torch.testing.assert_close(with_ends(own, a, pairs, multiplied), wanted)
+    with monkeypatch.context() as patch:  # the way of a GPU
+        patch.setattr(torch.compiler, "is_compiling", lambda: True)
+        torch.testing.assert_close(with_ends(own, a, pairs, multiplied), wanted)
     inputs = (own, a, b)[: 3 if products else 2]
     assert torch.autograd.gradcheck(
         lambda *given: with_ends(given[0], given[1], pairs, *given[2:]), inputs

@@ -79,8 +79,9 @@ def pair_place(first: np.ndarray, second: np.ndarray, nodes: int) -> np.ndarray:
 def with_ends(own: Tensor, added: Tensor, pairs: Pairs, multiplied: Tensor | None = None) -> Tensor:
     """Return own_ij + a_i + a_j, and + b_i b_j where b is given, for each pair, (P, B, H).
 
-    The pairs (i, i + 1), ..., (i, n - 1) lie next to each other, so the ends of a block are one
-    node and a run of nodes: nothing is copied for each pair, and a block fits a CPU's cache.
+    On a CPU this goes by blocks: the pairs (i, i + 1), ..., (i, n - 1) lie next to each other, so
+    that their ends are one node and a run of nodes; nothing is copied for each pair, and a block
+    fits the cache. Elsewhere, and where code is compiled, few large operations are better.
 
     Args:
         own: (P, B, H).
@@ -88,7 +89,12 @@ def with_ends(own: Tensor, added: Tensor, pairs: Pairs, multiplied: Tensor | Non
         pairs: of n nodes.
         multiplied: b, (n, B, H), or None.
     """
-    return _WithEnds.apply(own, added, multiplied, pairs)
+    if own.device.type == "cpu" and not torch.compiler.is_compiling():
+        return _WithEnds.apply(own, added, multiplied, pairs)
+    joined = own + added[pairs.first] + added[pairs.second]
+    if multiplied is not None:
+        joined = joined + multiplied[pairs.first] * multiplied[pairs.second]
+    return joined
 
 
 class _WithEnds(torch.autograd.Function):
