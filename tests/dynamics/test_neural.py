@@ -221,6 +221,7 @@ def test_readings_at_times_of_their_own_and_missing_ones():
     assert wrong < 0.01
 
 
+@pytest.mark.slow
 def test_nodes_never_seen_have_their_starts_estimated():
     readings = TRUE.copy()
     hidden = [3, 11, 20]

@@ -80,6 +80,7 @@ def test_the_members_of_an_ensemble_give_the_tipping_point_an_interval():
     assert "+-" in found.findings()[0]
 
 
+@pytest.mark.slow
 def test_a_regular_network_tips_where_its_reduction_does():
     law = law_of("gene", "random_regular:40:4")
     found = resilience(law, damages=(("weight", "random"),))
