@@ -72,15 +72,20 @@ def run_model(
     name: str, split: Split, minutes: float, options: argparse.Namespace, *, scored: bool = True
 ) -> tuple[Generator, dict[str, object]]:
     """Train one generator, and score what it makes where that is asked for."""
-    began, busy = time.perf_counter(), time.process_time()
+    busy = time.process_time()
     settings = FitSettings(model=name, minutes=minutes, seed=options.seed, device=options.device)
     checkpoint = None
     if options.work is not None:
         own = f"{name}_{minutes:g}_minutes_of_{len(split.training)}_seed_{options.seed}"
         checkpoint = options.work / own / "checkpoint.safetensors"
         checkpoint.parent.mkdir(exist_ok=True, parents=True)
+    resumed = checkpoint is not None and checkpoint.exists()
     model, trained = train_model(split.training, settings, checkpoint=checkpoint, progress=tell)
-    seconds, work = time.perf_counter() - began, time.process_time() - busy
+    if trained.interrupted:
+        raise SystemExit("interrupted; with --work FOLDER the same command goes on from there")
+    times = {"training_seconds": trained.history[-1].seconds}  # over all resumptions
+    if not resumed:  # what a killed process spent is not known
+        times["training_cpu_seconds"] = time.process_time() - busy
     model.sample(100, seed=1)  # compiles what is compiled
     made = model.sample(options.number, seed=options.seed)
     if options.samples is not None:
@@ -89,8 +94,7 @@ def run_model(
     return model, {
         "seed": options.seed,
         "minutes": minutes,
-        "training_seconds": seconds,
-        "training_cpu_seconds": work,  # of this process: less where it went on from a checkpoint
+        **times,
         "threads": torch.get_num_threads(),
         "steps": trained.history[-1].steps,
         "weights": model.weight_count,

@@ -85,10 +85,10 @@ def _time(figures: dict[str, float]) -> str:
     if "threads" not in figures:
         return f"{figures['minutes']:g} minutes of training"
     threads = figures["threads"]
-    return (
-        f"{figures['training_cpu_seconds'] / 60:.0f} CPU minutes of training on {threads:g} "
-        f"thread{'s' if threads > 1 else ''}"
-    )
+    spent, unit = figures.get("training_cpu_seconds"), "CPU minutes"
+    if spent is None:  # it went on from a checkpoint
+        spent, unit = figures["training_seconds"], "minutes"
+    return f"{spent / 60:.0f} {unit} of training on {threads:g} thread{'s' if threads > 1 else ''}"
 
 
 def killed() -> list[str]:
