@@ -33,6 +33,7 @@ from graphtide.errors import ComputationError, InputError
 from graphtide.training.checkpoint import read_checkpoint, write_checkpoint
 from graphtide.training.devices import make_devices
 from graphtide.training.memory import keep_freed_memory
+from graphtide.training.randomness import own_randomness, random_states, set_random_states
 from graphtide.training.schedule import Schedule, constant
 
 __all__ = ["Checkpoint", "Epoch", "Training", "train"]
@@ -197,7 +198,7 @@ class _Loop(Generic[Batch]):
         self.rates = [float(group["lr"]) for group in self.optimiser.param_groups]
         parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
         interrupted = False
-        with _own_randomness(parameters, self.seed), _interruption() as asked:
+        with own_randomness(parameters, self.seed), _interruption() as asked:
             began = time.monotonic()
             if self.checkpoint is not None and self.checkpoint.path.exists():
                 self._restore(self.checkpoint)
@@ -303,7 +304,7 @@ class _Loop(Generic[Batch]):
                 "identity": dict(kept.identity),
                 "model": self.model.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
-                "random": _random_states(self.model),
+                "random": random_states(self.model),
                 "position": [state.epoch, state.batch, state.steps],
                 "losses": state.losses,
                 "history": [asdict(line) for line in state.history],
@@ -327,7 +328,7 @@ class _Loop(Generic[Batch]):
             self.optimiser.load_state_dict(cast("dict", found["optimiser"]))
         except (RuntimeError, ValueError) as error:
             raise InputError(f"{kept.path} is the checkpoint of another model: {error}") from None
-        _set_random_states(self.model, cast("dict[str, Tensor]", found["random"]))
+        set_random_states(self.model, cast("dict[str, Tensor]", found["random"]))
         position = cast("list[int]", found["position"])
         lines = cast("list[dict[str, float]]", found["history"])
         best = cast("dict[str, Tensor]", found["best"])
@@ -349,31 +350,6 @@ def _share_of(batches: Iterable[Batch], rank: int, count: int) -> Iterator[Batch
     # zip over one iterator, count times: full rounds of count batches.
     for round_of_batches in zip(*[iter(batches)] * count, strict=False):
         yield round_of_batches[rank]
-
-
-@contextlib.contextmanager
-def _own_randomness(parameters: list[nn.Parameter], seed: int) -> Iterator[None]:
-    """Seed torch's generators, and put back their states afterwards."""
-    device = parameters[0].device
-    others = [] if device.type == "cpu" else [device]
-    with torch.random.fork_rng(others, device_type=device.type if others else "cuda"):
-        torch.manual_seed(seed)
-        yield
-
-
-def _random_states(model: nn.Module) -> dict[str, Tensor]:
-    device = next(model.parameters()).device
-    states = {"cpu": torch.get_rng_state()}
-    if device.type != "cpu":
-        states[device.type] = torch.get_device_module(device).get_rng_state(device)
-    return states
-
-
-def _set_random_states(model: nn.Module, states: Mapping[str, Tensor]) -> None:
-    device = next(model.parameters()).device
-    torch.set_rng_state(states["cpu"])
-    if device.type != "cpu" and device.type in states:
-        torch.get_device_module(device).set_rng_state(states[device.type], device)
 
 
 @contextlib.contextmanager
