@@ -63,7 +63,7 @@ def test_the_benchmark_of_constrained_optimisation_keeps_its_figures(tmp_path, m
     monkeypatch.setattr(sys, "argv", ["constrained.py", *map(str, arguments)])
     for _ in range(2):  # the second time nothing is run again
         runpy.run_path(str(BENCHMARKS / "constrained.py"), run_name="__main__")
-        found = json.loads((tmp_path / "constrained.json").read_text())
+        found = json.loads((tmp_path / "constrained_6.json").read_text())
         rows = (tmp_path / "work/constrained_6.jsonl").read_text().splitlines()
         assert len(rows) == 8
     for table in ("80 atoms", "38 atoms, SA <= 4.5"):
