@@ -1,12 +1,14 @@
 """The probability path and its Markov chain, on spaces small enough to be enumerated."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 import torch
 
 from graphtide.errors import InputError
+from graphtide.molecules.flow_matching.pairs import Pairs
 from graphtide.molecules.flow_matching.path import (
     conditional_path,
     distorted,
@@ -15,6 +17,7 @@ from graphtide.molecules.flow_matching.path import (
     rates,
     transition,
 )
+from graphtide.molecules.flow_matching.sampler import Atoms, Graphs, Sampling, run_chain
 
 STARTS = {
     "marginal": torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64),
@@ -158,3 +161,45 @@ def test_draw_follows_the_weights_and_never_takes_an_impossible_state() -> None:
 def test_distortion_must_be_positive() -> None:
     with pytest.raises(InputError, match="distortion of time must be positive"):
         distorted(torch.tensor(0.5), 0.0)
+
+
+class _Constant:
+    """Predicts the same posterior whatever the state."""
+
+    atoms: Atoms = "composition"
+    type_start = torch.tensor([1.0])
+    bond_start = torch.tensor([0.4, 0.3, 0.2, 0.1])
+    valences = torch.tensor([4.0])
+
+    def __init__(self, logits: torch.Tensor) -> None:
+        self._logits = logits
+
+    def logits(
+        self,
+        types: torch.Tensor,
+        bonds: torch.Tensor,
+        time: torch.Tensor,
+        pairs: Pairs,
+        padding: torch.Tensor | None = None,
+        condition: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.zeros(*types.shape, 1), self._logits.expand(*bonds.shape, 4)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_temperature_is_a_power_of_the_posterior(temperature: float) -> None:
+    # A posterior p that knows nothing of the state is the law of the chain's end: p^(1/T) / Z.
+    posterior = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    types, bonds = torch.zeros(2, 40_000, dtype=torch.int64), torch.zeros(1, 40_000).long()
+    graphs = Graphs(types, bonds, types.bool(), bonds.bool())
+    how = Sampling(steps=3, mode=False, temperature=temperature)
+    end = run_chain(_Constant(posterior.log()), graphs, how, torch.Generator().manual_seed(0))
+    expected = posterior ** (1 / temperature)
+    found = torch.bincount(end.bonds[0], minlength=4) / 40_000
+    assert found.tolist() == pytest.approx((expected / expected.sum()).tolist(), abs=0.01)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan])
+def test_temperature_must_be_positive(temperature: float) -> None:
+    with pytest.raises(InputError, match="temperature must be positive"):
+        Sampling(temperature=temperature)

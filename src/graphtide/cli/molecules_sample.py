@@ -37,7 +37,7 @@ def sample(
     ] = None,
     temperature: Annotated[
         float | None,
-        typer.Option(help="Below 1 the likely becomes likelier (construction, flow); else 1."),
+        typer.Option(help="Below 1 the likely becomes likelier, and variety less; else 1."),
     ] = None,
     stochasticity: Annotated[
         float | None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from graphtide.errors import InputError
 from graphtide.molecules.construction import Construction
@@ -17,10 +17,10 @@ __all__ = ["SamplingOptions"]
 
 @dataclass(frozen=True, slots=True)
 class SamplingOptions:
-    """What one kind of generator takes and another does not; None leaves the generator's own.
+    """What not every kind of generator takes; None leaves the generator's own.
 
     Args:
-        temperature: of a construction or a flow.
+        temperature: below 1 the likely becomes likelier.
         stochasticity: of flow matching.
         guidance: of flow matching.
         correct: whether flow matching and the flow correct what is not valid.
@@ -38,13 +38,12 @@ class SamplingOptions:
             InputError: an option is given that the generator does not have.
         """
         if isinstance(model, FlowMatching):
-            self._refuse(model, "temperature")
-            how = replace(Sampling(), correct=self.correct)
-            if self.stochasticity is not None:
-                how = replace(how, stochasticity=self.stochasticity)
-            if self.guidance is not None:
-                how = replace(how, guidance=self.guidance)
-            return functools.partial(model.sample, sampling=how)
+            given = {
+                name: getattr(self, name)
+                for name in ("temperature", "stochasticity", "guidance")
+                if getattr(self, name) is not None
+            }
+            return functools.partial(model.sample, sampling=Sampling(correct=self.correct, **given))
         self._refuse(model, "stochasticity", "guidance")
         temperature = 1.0 if self.temperature is None else self.temperature
         if isinstance(model, Flow):

@@ -79,6 +79,8 @@ class Sampling:
             towards 1.
         guidance: w, the posterior is p(. | condition)^w p(.)^(1 - w); 1 is the condition alone,
             more follows it harder and varies less.
+        temperature: the logarithms of the posterior are divided by it; below 1 the likely becomes
+            likelier: fewer graphs that are not legal, less variety.
         correct: whether graphs that are not legal are corrected.
         batch: graphs that run together.
     """
@@ -88,6 +90,7 @@ class Sampling:
     mode: bool = True
     distortion: float = 4.0
     guidance: float = 1.5
+    temperature: float = 1.0
     correct: bool = True
     batch: int = 256
 
@@ -106,6 +109,8 @@ class Sampling:
                 "stochasticity and guidance must not be negative, and distortion must be positive; "
                 f"they are {self.stochasticity:g}, {self.guidance:g} and {self.distortion:g}"
             )
+        if not self.temperature > 0:
+            raise InputError(f"the temperature must be positive; it is {self.temperature:g}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,7 +177,7 @@ def run_chain(
     for time, later in itertools.pairwise(times):
         if watch is not None:
             watch(time, types, bonds)
-        of_types, of_bonds = _posterior(model, types, bonds, time, pairs, graphs, sampling.guidance)
+        of_types, of_bonds = _posterior(model, types, bonds, time, pairs, graphs, sampling)
         last = later >= 1.0
         if moves:
             chances = _transition(model.type_start, of_types, types, time, later, sampling)
@@ -226,19 +231,19 @@ def _posterior(
     time: float,
     pairs: Pairs,
     graphs: Graphs,
-    guidance: float,
+    sampling: Sampling,
 ) -> tuple[Tensor, Tensor]:
     at = torch.full((types.shape[1],), time, device=types.device)
-    condition = graphs.condition
-    told = model.logits(types, bonds, at, pairs, None, condition)
-    if condition is None or guidance == 1.0:
-        return told[0].softmax(-1), told[1].softmax(-1)
-    free = model.logits(types, bonds, at, pairs, None, torch.zeros_like(condition))
-    guided = [
-        (guidance * one.log_softmax(-1) + (1 - guidance) * other.log_softmax(-1)).softmax(-1)
-        for one, other in zip(told, free, strict=True)
-    ]
-    return guided[0], guided[1]
+    condition, guidance = graphs.condition, sampling.guidance
+    of_types, of_bonds = model.logits(types, bonds, at, pairs, None, condition)
+    if condition is not None and guidance != 1.0:
+        free = model.logits(types, bonds, at, pairs, None, torch.zeros_like(condition))
+        of_types, of_bonds = (
+            guidance * one.log_softmax(-1) + (1 - guidance) * other.log_softmax(-1)
+            for one, other in zip((of_types, of_bonds), free, strict=True)
+        )
+    of_types, of_bonds = (one / sampling.temperature for one in (of_types, of_bonds))
+    return of_types.softmax(-1), of_bonds.softmax(-1)
 
 
 def _transition(
