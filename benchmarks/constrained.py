@@ -1,6 +1,6 @@
 """Constrained optimisation of penalised logP: 800 molecules, four bounds of similarity.
 
-    python benchmarks/constrained.py --data DATA --work FOLDER [--leads 800] [--budget 75]
+    python benchmarks/constrained.py --data DATA --work FOLDER [--leads 800] [--budget 100]
         [--workers 1]
 
 DATA holds molecules/zinc_constrained_800.txt.gz: the 800 molecules of lowest penalised logP of
@@ -17,7 +17,7 @@ the first table allows that up to 80 heavy atoms. The second is the one that say
 counts as improved only within the limits. One surrogate, fitted to the values of all 800 leads (one
 call each, which is counted), is where each search begins.
 
-Rows go to FOLDER/constrained_75.jsonl as they come, what is there is not run again, and their
+Rows go to FOLDER/constrained_100.jsonl as they come, what is there is not run again, and their
 summary to benchmarks/results/constrained.json, of another budget to constrained_150.json. Leads are
 taken in a random order, so that a part of them speaks for all.
 """
@@ -46,7 +46,7 @@ from graphtide.molecules.objectives import Filters, PenalisedLogP
 from graphtide.molecules.optimization.local import LocalClimb
 from graphtide.molecules.optimization.told import RidgeSurrogate, fragment_counts
 
-BUDGET = 75
+BUDGET = 100
 SIMILARITIES = (0.6, 0.4, 0.2, 0.0)
 GOALS = {0.0: 13.2, 0.2: 12.0, 0.4: 8.3, 0.6: 5.0}
 TABLES: dict[str, Filters] = {

@@ -22,6 +22,7 @@ import graphtide
 from graphtide.data.fetch import cache_folder
 from graphtide.molecules.corpus import Corpus
 from graphtide.molecules.fitting import FitSettings, train_model
+from graphtide.molecules.flow_matching import FlowMatching, Sampling
 from graphtide.molecules.generator import Generator
 from graphtide.molecules.metrics import score
 
@@ -68,10 +69,10 @@ def parser(text: str) -> argparse.ArgumentParser:
     return made
 
 
-def run_model(
-    name: str, split: Split, minutes: float, options: argparse.Namespace, *, scored: bool = True
+def trained_model(
+    name: str, split: Split, minutes: float, options: argparse.Namespace
 ) -> tuple[Generator, dict[str, object]]:
-    """Train one generator, and score what it makes where that is asked for."""
+    """Train one generator, or go on from its checkpoint, and tell of the training."""
     busy = time.process_time()
     settings = FitSettings(model=name, minutes=minutes, seed=options.seed, device=options.device)
     checkpoint = None
@@ -86,11 +87,6 @@ def run_model(
     times = {"training_seconds": trained.history[-1].seconds}  # over all resumptions
     if not resumed:  # what a killed process spent is not known
         times["training_cpu_seconds"] = time.process_time() - busy
-    model.sample(100, seed=1)  # compiles what is compiled
-    made = model.sample(options.number, seed=options.seed)
-    if options.samples is not None:
-        options.samples.mkdir(exist_ok=True, parents=True)
-        (options.samples / f"{name}.smi").write_text("\n".join(made.smiles) + "\n")
     return model, {
         "seed": options.seed,
         "minutes": minutes,
@@ -99,6 +95,21 @@ def run_model(
         "steps": trained.history[-1].steps,
         "weights": model.weight_count,
         "held_out_loss": trained.best_score,
+    }
+
+
+def run_model(
+    name: str, split: Split, minutes: float, options: argparse.Namespace, *, scored: bool = True
+) -> tuple[Generator, dict[str, object]]:
+    """Train one generator, and score what it makes where that is asked for."""
+    model, figures = trained_model(name, split, minutes, options)
+    model.sample(100, seed=1)  # compiles what is compiled
+    made = model.sample(options.number, seed=options.seed)
+    if options.samples is not None:
+        options.samples.mkdir(exist_ok=True, parents=True)
+        (options.samples / f"{name}.smi").write_text("\n".join(made.smiles) + "\n")
+    return model, {
+        **figures,
         "sampling_seconds": made.seconds,
         "molecules_per_second": options.number / made.seconds,
         **(split.score(made.smiles, options.number) if scored else {}),
@@ -107,14 +118,28 @@ def run_model(
 
 
 def curve_of_steps(
-    model: Generator, split: Split, steps: Sequence[int], options: argparse.Namespace
+    model: Generator,
+    split: Split,
+    steps: Sequence[int],
+    options: argparse.Namespace,
+    **settings: float,
 ) -> Iterator[dict[str, dict[str, float]]]:
-    """Sample flow matching with each number of steps; yield the curve as it grows."""
+    """Sample flow matching with each number of steps; yield the curve as it grows.
+
+    Args:
+        model: flow matching.
+        split: to score against.
+        steps: numbers of steps.
+        options: of the command line.
+        settings: of `Sampling`, in place of its own.
+    """
+    assert isinstance(model, FlowMatching)
     curve: dict[str, dict[str, float]] = {}
     for count in steps:
-        made = model.sample(options.number, seed=options.seed, steps=count)
+        how = Sampling(steps=count, **settings)  # pyright: ignore[reportArgumentType]
+        made = model.sample(options.number, seed=options.seed, sampling=how)
         found = split.score(made.smiles, options.number)
-        curve[str(count)] = {
+        curve[", ".join([str(count), *(f"{k} {v:g}" for k, v in settings.items())])] = {
             "fcd": float(found["fcd"]),
             "validity_before_correction": float(np.mean(made.valid_before_correction)),
             "molecules_per_second": options.number / made.seconds,
@@ -125,6 +150,12 @@ def curve_of_steps(
 def tell(share: float, text: str) -> None:
     """Print progress, a line a piece of training."""
     print(f"{100 * share:5.1f} %  {text}", flush=True)
+
+
+def kept(folder: Path, benchmark: str, name: str) -> dict[str, object] | None:
+    """Return the figures of one entry that is there already."""
+    path = folder / f"{benchmark}.json"
+    return json.loads(path.read_text()).get(name) if path.exists() else None
 
 
 def keep(folder: Path, benchmark: str, name: str, figures: dict[str, object]) -> None:

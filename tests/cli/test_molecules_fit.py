@@ -86,6 +86,10 @@ def test_samples_that_cannot_be_made_are_refused(call, corpus, tmp_path):
         (["--out", "new.xyz"], "tells no format"),
         (["--out", "new.smi", "--scaffold", "c1ccccc1"], "flow_matching"),
         (["--out", "new.smi", "--condition", "qed"], "name=number"),
+        (
+            ["--out", "new.smi", "--distortion", "2", "--guidance", "1"],
+            "a construction model takes no distortion or guidance",
+        ),
     ):
         code, _, err = call("molecules", "sample", "run", "--number", "2", *arguments)
         assert code == 2

@@ -37,11 +37,15 @@ def sample(
     ] = None,
     temperature: Annotated[
         float | None,
-        typer.Option(help="Below 1 the likely becomes likelier, and variety less; else 1."),
+        typer.Option(help="Below 1 the likely becomes likelier; 1 by default."),
     ] = None,
     stochasticity: Annotated[
         float | None,
         typer.Option(help="How much the chain takes back at each step (flow_matching)."),
+    ] = None,
+    distortion: Annotated[
+        float | None,
+        typer.Option(help="How much the steps crowd towards the end; 1 is even (flow_matching)."),
     ] = None,
     guidance: Annotated[
         float | None,
@@ -70,7 +74,7 @@ def sample(
     check_format(out)
     wanted = parse_assignments(condition or [], option="--condition")
     model = load_generator(Run.open(run, kind="molecules fit")).to(chosen_device(device))
-    options = SamplingOptions(temperature, stochasticity, guidance, correct)
+    options = SamplingOptions(temperature, stochasticity, distortion, guidance, correct)
     sampler = options.sampler(model)
     with progress_bar(quiet=json) as progress:
         made = sampler(

@@ -22,12 +22,14 @@ class SamplingOptions:
     Args:
         temperature: below 1 the likely becomes likelier.
         stochasticity: of flow matching.
+        distortion: of flow matching.
         guidance: of flow matching.
         correct: whether flow matching and the flow correct what is not valid.
     """
 
     temperature: float | None = None
     stochasticity: float | None = None
+    distortion: float | None = None
     guidance: float | None = None
     correct: bool = True
 
@@ -40,11 +42,11 @@ class SamplingOptions:
         if isinstance(model, FlowMatching):
             given = {
                 name: getattr(self, name)
-                for name in ("temperature", "stochasticity", "guidance")
+                for name in ("temperature", "stochasticity", "distortion", "guidance")
                 if getattr(self, name) is not None
             }
             return functools.partial(model.sample, sampling=Sampling(correct=self.correct, **given))
-        self._refuse(model, "stochasticity", "guidance")
+        self._refuse(model, "stochasticity", "distortion", "guidance")
         temperature = 1.0 if self.temperature is None else self.temperature
         if isinstance(model, Flow):
             model.correct = self.correct

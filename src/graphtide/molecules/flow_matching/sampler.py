@@ -69,6 +69,9 @@ class Denoiser(Protocol):
 class Sampling:
     """How the chain is run; the defaults did best on QM9 among those tried at their cost.
 
+    Large molecules come whole more often with more steps, a distortion of 8 and a temperature of
+    1.15: on ZINC250k most of what is not valid lies in pieces.
+
     Args:
         steps: number of steps, one call of the network each; 10 to 500 are sensible.
         stochasticity: eta, how much the chain takes back beyond what the path asks for; 0 is the
@@ -76,11 +79,12 @@ class Sampling:
         mode: whether the last step takes the most probable state of each bond in place of drawing
             it: fewer slips, slightly less variety.
         distortion: exponent k of the times t = 1 - (1 - u)^k of even u; above 1 they are crowded
-            towards 1.
+            towards 1, where the pieces of a large molecule find each other.
         guidance: w, the posterior is p(. | condition)^w p(.)^(1 - w); 1 is the condition alone,
             more follows it harder and varies less.
         temperature: the logarithms of the posterior are divided by it; below 1 the likely becomes
-            likelier: fewer graphs that are not legal, less variety.
+            likelier. Above 1 fewer molecules fall to pieces: a bond that could lie between many
+            pairs is likely between none of them.
         correct: whether graphs that are not legal are corrected.
         batch: graphs that run together.
     """
