@@ -15,10 +15,9 @@ def generation() -> list[str]:
     lines = []
     for name, title in (("qm9", "QM9"), ("zinc250k", "ZINC250k")):
         found = results(name)
-        for key, figures in found.items():
-            model = key.split(",")[0]
-            if model not in MODELS:
-                continue
+        models = [key for key in found if key.split(",")[0] in MODELS]
+        for key in sorted(models, key=lambda key: (key.split(",")[0], found[key]["minutes"])):
+            model, figures = key.split(",")[0], found[key]
             lines.append(
                 f"{title}, {model.replace('_', ' ')}, {_time(figures)}: "
                 f"{100 * figures['validity_before_correction']:.1f} % valid and "
@@ -73,7 +72,7 @@ def _steps(curve: dict[str, dict[str, float]] | None) -> str:
     """Return what the number of steps of sampling changes, as a part of a sentence."""
     if not curve:
         return ""
-    said = ", ".join(
+    said = "; ".join(
         f"{steps}: {100 * one['validity_before_correction']:.1f} %, {one['fcd']:.3f}, "
         f"{one['molecules_per_second']:,.0f}/s"
         for steps, one in curve.items()
