@@ -50,7 +50,9 @@ def main() -> None:
                 model, figures = run_model(name, split, minutes, asked)
                 keep(asked.results, "zinc250k", entry, figures)
             else:
-                model, _ = trained_model(name, split, minutes, asked)
+                model, told = trained_model(name, split, minutes, asked)
+                if told["held_out_loss"] != figures["held_out_loss"]:
+                    raise SystemExit(f"the model in {asked.work} is not that of the figures there")
             if name == "flow_matching" and minutes == max(asked.minutes):
                 before = figures.get("steps_of_sampling", {})
                 for curve in curve_of_steps(model, split, asked.steps, asked, **settings):

@@ -22,6 +22,7 @@ def test_the_benchmark_of_zinc_writes_its_figures(model, tmp_path, monkeypatch):
     arguments = [
         *("--data", tmp_path, "--minutes", "0.001", "--models", model, "--steps", "2"),
         *("--number", "6", "--held-out", "20", "--results", tmp_path, "--device", "cpu"),
+        *("--work", tmp_path / "work"),
     ]
     monkeypatch.setattr(sys, "argv", ["zinc250k.py", *map(str, arguments)])
     monkeypatch.syspath_prepend(str(BENCHMARKS))
@@ -30,6 +31,14 @@ def test_the_benchmark_of_zinc_writes_its_figures(model, tmp_path, monkeypatch):
     assert found["validity"] == 1.0
     assert found["number"] == 6
     assert ("steps_of_sampling" in found) == (model == "flow_matching")
+    arguments += ["--add", "--steps", "3", "--distortion", "2"]
+    monkeypatch.setattr(sys, "argv", ["zinc250k.py", *map(str, arguments)])
+    runpy.run_path(str(BENCHMARKS / "zinc250k.py"), run_name="__main__")
+    more = json.loads((tmp_path / "zinc250k.json").read_text())[f"{model}, 0.001 minutes"]
+    if model == "flow_matching":
+        assert list(more.pop("steps_of_sampling")) == ["2", "3, distortion 2"]
+        assert list(found.pop("steps_of_sampling")) == ["2"]
+    assert more == found  # nothing else was made anew
 
 
 def test_the_benchmark_of_goal_directed_tasks_keeps_its_figures(tmp_path, monkeypatch, capsys):
