@@ -90,6 +90,7 @@ def test_states_of_nodes_tell_the_law(call, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.slow
 def test_seir_cascades_are_written_and_read_with_their_incubation(call, tmp_path):
     code, _, _ = call(
         *("dynamics", "simulate", "seir", "--graph", "karate", "--stochastic", "--runs", "60"),

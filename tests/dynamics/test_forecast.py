@@ -290,6 +290,7 @@ def test_the_mean_of_weights_is_their_mean():
     torch.testing.assert_close(averaged(x), expected)
 
 
+@pytest.mark.slow
 def test_a_network_learns_more_than_plain_forecasters_know():
     """A season that each node has for itself, learned without being told of it."""
     trajectory = wave(count=300, noise=0.05)

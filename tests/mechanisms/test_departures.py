@@ -140,7 +140,7 @@ def test_projecting_node_effects_out_is_regression_with_a_column_for_each_node()
     assert found[0] == pytest.approx(expected[0], rel=1e-9)
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.1])
+@pytest.mark.parametrize("noise", [0.0, pytest.param(0.1, marks=pytest.mark.slow)])
 def test_node_constants_are_taken_in_by_themselves_and_written_as_a_table(noise):
     states, omega = heterogeneous(noise)
     found = discover(states, GRAPH, inclusion_repetitions=0)

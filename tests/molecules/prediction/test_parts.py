@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,12 @@ from graphtide.molecules.prediction.descriptors import (
 )
 from graphtide.molecules.prediction.features import MolecularBatch, featurize
 from graphtide.molecules.prediction.gaussian_process import fragment_similarity
-from graphtide.molecules.prediction.intervals import Spread, conformal_quantile, label_sets
+from graphtide.molecules.prediction.intervals import (
+    Spread,
+    conformal_quantile,
+    group_weights,
+    label_sets,
+)
 from graphtide.molecules.prediction.pretrained import load_encoder
 from graphtide.molecules.prediction.splits import split_molecules
 from graphtide.molecules.prediction.stack import stack_weights
@@ -220,3 +227,35 @@ def test_a_scaffold_split_takes_equal_groups_from_the_end_of_the_table():
     assert found.training.tolist() == [0, 1, 2, 3, 4, 5, 8, 9]
     assert found.validation.tolist() == [7]
     assert found.test.tolist() == [6]
+
+
+def test_groups_count_alike_in_intervals_that_are_held_out_as_groups():
+    generator = np.random.default_rng(0)
+    # One group is large and easy, the others are single molecules and hard; what comes is new.
+    groups = np.concatenate([np.zeros(400, dtype=int), np.arange(1, 401)])
+    residuals = np.where(groups == 0, 0.1, 1.0) * generator.normal(size=800)
+    new = np.abs(generator.normal(size=4000))
+    none = np.zeros((800, 1))
+    plain, fair = Spread.fit(residuals, none), Spread.fit(residuals, none, group_weights(groups))
+    covered = [
+        float((new <= spread.half_widths(np.zeros((4000, 1)), 0.9)).mean())
+        for spread in (plain, fair)
+    ]
+    assert covered[0] < 0.85
+    assert covered[1] == pytest.approx(0.9, abs=0.03)
+    assert fair.deviations(none[:1])[0] == pytest.approx(1.0, rel=0.1)
+
+
+def test_weights_of_groups():
+    weights = group_weights(np.array([7, 7, 7, 2]))
+    np.testing.assert_allclose(weights, [2 / 3, 2 / 3, 2 / 3, 2.0])
+    np.testing.assert_array_equal(group_weights(np.arange(5)), np.ones(5))
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=40), st.sampled_from([0.5, 0.8, 0.9]))
+def test_a_weighted_quantile_of_equal_weights_is_the_plain_one(scores, level):
+    told = np.array(scores)
+    rank = math.ceil(round((len(told) + 1) * level, 9))
+    plain = np.inf if rank > len(told) else np.sort(told)[rank - 1]
+    assert conformal_quantile(told, level) == plain
+    assert conformal_quantile(told, level, np.full(len(told), 0.3)) == plain

@@ -21,7 +21,7 @@ from graphtide.molecules.chemistry import parse_smiles
 from graphtide.molecules.prediction.applicability import Domain
 from graphtide.molecules.prediction.finetune import TuningPlan, seconds_per_epoch
 from graphtide.molecules.prediction.inputs import Inputs, make_inputs
-from graphtide.molecules.prediction.intervals import Spread, label_sets
+from graphtide.molecules.prediction.intervals import Spread, group_weights, label_sets
 from graphtide.molecules.prediction.members import (
     BASELINES,
     MEMBERS,
@@ -76,6 +76,8 @@ class PropertyModel:
         held_out: predictions of the training molecules by who has not seen them, (M, T), NaN where
             a molecule was not held out or has no label.
         labels: their values, (M, T).
+        counting: how much each training molecule counts in intervals, (M,): alike, or each group
+            of molecules alike.
         scores: target to member (and "model") to the held-out error: root mean square error.
     """
 
@@ -88,6 +90,7 @@ class PropertyModel:
     names: tuple[str, ...]
     held_out: np.ndarray
     labels: np.ndarray
+    counting: np.ndarray
     scores: Mapping[str, Mapping[str, float]]
 
     @staticmethod
@@ -112,7 +115,8 @@ class PropertyModel:
             values: float64 (M,) or (M, T), NaN where missing; only 0 and 1 make a class.
             targets: T names.
             inputs: of the molecules, where they are known already.
-            groups: molecules of one group, (M,), are held out together (for tests on new groups).
+            groups: molecules of one group, (M,), are held out together, and groups count alike in
+                intervals (for tests on new groups).
             minutes: time for the networks on this machine; 0 makes none.
             epochs: passes of each network instead of the minutes, for equal models.
             seed: of everything random.
@@ -143,6 +147,7 @@ class PropertyModel:
         classes = np.array([bool(np.isin(c[np.isfinite(c)], (0, 1)).all()) for c in table.T])
         chosen = np.arange(len(made)) if groups is None else np.asarray(groups)
         folds = fold_numbers(np.unique(chosen, return_inverse=True)[1], FOLDS, seed)
+        counting = group_weights(chosen)
         plan = _plan(inputs, folds, len(targets), minutes, epochs, seed, checkpoints)
         members, held = fit_members(
             inputs,
@@ -174,10 +179,10 @@ class PropertyModel:
             weights[k], scores[name] = _weighed(told, wanted, usable)
             joined[rows, k] = _bounded(told[:, usable] @ weights[k, usable], bool(classes[k]))
             signs = _signs(told, weights[k], held.deviations[rows, k], distances[rows])
-            spreads.append(Spread.fit(wanted - joined[rows, k], signs))
+            spreads.append(Spread.fit(wanted - joined[rows, k], signs, counting[rows]))
         return PropertyModel(
             tuple(targets), classes, members, weights, tuple(spreads), domain, inputs.names,
-            joined, table, scores,
+            joined, table, counting, scores,
         )  # fmt: skip
 
     def chosen(self, target: str) -> dict[str, float]:
@@ -234,7 +239,11 @@ class PropertyModel:
             if self.classes[k]:
                 rows = np.isfinite(self.held_out[:, k])
                 lower[:, k], upper[:, k] = label_sets(
-                    values[:, k], self.held_out[rows, k], self.labels[rows, k], level
+                    values[:, k],
+                    self.held_out[rows, k],
+                    self.labels[rows, k],
+                    level,
+                    self.counting[rows],
                 )
         return values, widths, lower, upper, distances
 

@@ -32,6 +32,7 @@ def save_property_model(run: Run, model: PropertyModel) -> None:
         "weights": model.weights,
         "held_out": model.held_out,
         "labels": model.labels,
+        "counting": model.counting,
     }
     members = model.members
     tensors |= _prefixed("domain", model.domain.tensors())
@@ -43,6 +44,7 @@ def save_property_model(run: Run, model: PropertyModel) -> None:
                 "coefficients": spread.coefficients,
                 "factor": np.array([spread.factor]),
                 "ratios": spread.ratios,
+                "weights": spread.weights,
             },
         )
         if needed[k, 0]:
@@ -134,7 +136,9 @@ def _model(
     spreads = []
     for k in range(len(targets)):
         part = _part(tensors, f"spread.{k}")
-        spreads.append(Spread(part["coefficients"], float(part["factor"][0]), part["ratios"]))
+        spreads.append(
+            Spread(part["coefficients"], float(part["factor"][0]), part["ratios"], part["weights"])
+        )
     return PropertyModel(
         targets,
         np.array(found["classes"], dtype=bool),
@@ -145,6 +149,7 @@ def _model(
         names,
         tensors["held_out"],
         tensors["labels"],
+        tensors["counting"],
         cast("Mapping[str, Mapping[str, float]]", found["scores"]),
     )
 
