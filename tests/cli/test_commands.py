@@ -149,6 +149,12 @@ def test_brackets_in_figures_are_no_markup(capsys):
     assert "graphtide[pyg]" in capsys.readouterr().out
 
 
+def test_a_long_smiles_stays_on_its_line_where_there_is_no_terminal(capsys):
+    chain = "C" * 500
+    show_metrics({"best": [f"1.5  {chain}", "0.5  CC"]}, json=False, title="a table")
+    assert f"1.5  {chain}\n" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_the_demonstration_learns_real_data_and_finds_a_known_law(call, tmp_path):
     told = figures(call("demo", "--out", "demo", "--json"))

@@ -162,6 +162,18 @@ def test_the_same_command_goes_on_where_it_was_interrupted(call, files, tmp_path
     assert (tmp_path / "r/calls.csv").read_text().startswith(kept)
 
 
+def test_near_a_lead_the_reason_of_a_failure_is_the_function_s_own(
+    call, files, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    arguments = ("--start", "one.smi", "--objective", "bad_scores:raises", "--similarity", "0")
+    code, out, _ = call(
+        "molecules", "optimize", *arguments, "--budget", "3", "--out", "r", "--json"
+    )
+    assert code == 0
+    assert all(reason.startswith("ValueError") for reason in json.loads(out)["failures"])
+
+
 @pytest.mark.parametrize(
     ("objective", "reason"),
     [("bad_scores:raises", "ValueError: no value for CCO"), ("bad_scores:nothing", "NaN")],

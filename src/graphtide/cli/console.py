@@ -15,6 +15,8 @@ __all__ = ["JsonOption", "Metric", "progress_bar", "show_metrics"]
 Metric = str | int | float | bool | None
 """What a table of figures may hold; JSON output may nest these in lists and mappings."""
 
+_ANY_WIDTH = 1_000_000
+
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object of the figures and nothing else.")
 ]
@@ -35,7 +37,15 @@ def show_metrics(metrics: Mapping[str, object], *, json: bool, title: str) -> No
     for name, value in metrics.items():
         # As text, so that a bracket in a name is no markup.
         table.add_row(name.replace("_", " "), Text(_written(value)))
-    Console().print(table)
+    console = Console()
+    if console.is_terminal:
+        console.print(table)
+        return
+    # A pipe or a file has no width: nothing is folded, and no line is filled up.
+    wide = Console(width=_ANY_WIDTH)
+    with wide.capture() as captured:
+        wide.print(table)
+    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ import numpy as np
 from graphtide.errors import InputError
 from graphtide.molecules.objectives.base import Objective
 
-__all__ = ["Evaluator", "Outcome", "evaluator"]
+__all__ = ["Evaluator", "Outcome", "Refused", "evaluator"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,10 @@ def evaluator(
     return way(objective, width, workers, time_limit)
 
 
+class Refused(Exception):
+    """A molecule has no value; the message is the whole reason, as it was told before."""
+
+
 def judged(objective: Objective, smiles: Sequence[str], width: int) -> list[Outcome]:
     """Return the outcome of each molecule; where the objective raises, one by one."""
     try:
@@ -85,6 +89,8 @@ def judged(objective: Objective, smiles: Sequence[str], width: int) -> list[Outc
     except (Exception, SystemExit) as error:  # whatever a user's function does is an outcome
         if len(smiles) > 1:
             return [one for text in smiles for one in judged(objective, [text], width)]
+        if isinstance(error, Refused):
+            return [_failed(str(error), width)]
         return [_failed(f"{type(error).__name__}: {_one_line(error)}", width)]
     if values.shape[1] != width:
         return [_failed(f"{values.shape[1]} values where {width} were expected", width)] * len(

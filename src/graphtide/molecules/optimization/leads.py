@@ -21,6 +21,7 @@ import numpy as np
 
 from graphtide.molecules.objectives import Filters, Objective, Pareto
 from graphtide.molecules.optimization.choosing import MethodChoice
+from graphtide.molecules.optimization.evaluation import Refused
 from graphtide.molecules.optimization.method import Method
 from graphtide.molecules.optimization.oracle import Evaluation, Oracle
 from graphtide.molecules.optimization.told import RidgeSurrogate, fragment_counts
@@ -258,12 +259,8 @@ class _Through:
         for text, value in zip(smiles, values.tolist(), strict=True):
             if value != value:
                 reasons = {one.smiles: one.reason for one in self.oracle.evaluations}
-                raise _Refused(reasons.get(text, "no value"))
+                raise Refused(reasons.get(text, "no value"))
         return values
-
-
-class _Refused(Exception):
-    """A molecule has no value; the message says why."""
 
 
 def _through(plan: LeadPlan) -> Objective:
