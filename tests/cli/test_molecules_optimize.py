@@ -216,6 +216,10 @@ def test_a_call_that_hangs_is_ended_and_the_search_goes_on(call, files, tmp_path
     ("arguments", "words"),
     [
         (("--start", "one.smi", "--objective", "nonsense"), "'nonsense' is not known: "),
+        (
+            ("--start", "one.smi", "--objective", "qed", "--backend", "slurm"),
+            "'slurm' is not known",
+        ),
         (("--start", "none.smi", "--objective", "qed"), "none.smi: none of its 2 molecules"),
         (("--start", "empty.smi", "--objective", "qed"), "empty.smi is empty"),
         (("--start", "missing.smi", "--objective", "qed"), "missing.smi"),
@@ -250,6 +254,15 @@ def test_leads_side_by_side_find_what_they_find_one_by_one():
     leads = [canonical_smiles(text) for text in LEADS[:2]]
     plan = LeadPlan(parse_objective("qed"), Filters(similarity=0.3), MethodChoice("local"), 8)
     assert optimize_leads(leads, plan, workers=2) == optimize_leads(leads, plan)
+
+
+@pytest.mark.peer
+@pytest.mark.filterwarnings("ignore")
+def test_leads_shared_out_by_ray_find_the_same():
+    pytest.importorskip("ray")
+    leads = [canonical_smiles(text) for text in LEADS[:2]]
+    plan = LeadPlan(parse_objective("qed"), Filters(similarity=0.3), MethodChoice("local"), 8)
+    assert optimize_leads(leads, plan, workers=2, backend="ray") == optimize_leads(leads, plan)
 
 
 def test_changed_atoms_are_those_outside_of_what_is_common():

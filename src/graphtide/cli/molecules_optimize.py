@@ -68,7 +68,10 @@ def optimize(
         float | None,
         typer.Option(help="Seconds one molecule may take; a function of your own has 60."),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Calls, or leads, at a time.")] = 1,
+    backend: Annotated[
+        str, typer.Option(help="Where they run: processes, or ray (pip install 'graphtide[ray]').")
+    ] = "processes",
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
@@ -81,6 +84,7 @@ def optimize(
     from graphtide.molecules.files import read_molecules
     from graphtide.molecules.objectives import Filters
     from graphtide.molecules.optimization.choosing import MethodChoice
+    from graphtide.molecules.optimization.evaluation import check_backend
     from graphtide.molecules.optimization.starts import read_leads
     from graphtide.molecules.optimization.workflow import (
         OptimizationPlan,
@@ -113,7 +117,15 @@ def optimize(
         raise InputError(f"--time-limit {time_limit:g}: more than 0 seconds was expected")
     choice = MethodChoice(method, tuple(generator or ()), objective[0])
     plan = OptimizationPlan(
-        wanted, filters, choice, budget, each, seed=seed, workers=workers, time_limit=time_limit
+        wanted,
+        filters,
+        choice,
+        budget,
+        each,
+        seed=seed,
+        workers=workers,
+        backend=check_backend(backend),
+        time_limit=time_limit,
     )
     configuration = {
         **describe_sources(start=start),

@@ -7,43 +7,24 @@ replaced where a molecule takes longer than it may, or where they die of it.
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 import pickle
 import signal
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from multiprocessing import connection
-from typing import Any, Literal, Protocol
-
-import numpy as np
+from typing import Literal, cast, get_args
 
 from graphtide.errors import InputError
 from graphtide.molecules.objectives.base import Objective
+from graphtide.molecules.optimization.judging import Evaluator, Outcome, failed, judged
+from graphtide.molecules.optimization.on_ray import RayEvaluator, ray_package
 
-__all__ = ["Evaluator", "Outcome", "Refused", "evaluator"]
+__all__ = ["Backend", "check_backend", "evaluator"]
 
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Values of one molecule, NaN with the reason where there are none."""
-
-    values: tuple[float, ...]
-    reason: str = ""
-
-
-class Evaluator(Protocol):
-    """A way to evaluate molecules."""
-
-    def evaluate(self, smiles: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
-        """Yield each molecule with its outcome, in the order in which they become known."""
-        ...
-
-    def close(self) -> None:
-        """Free what it holds; the next call takes it up again."""
-        ...
+Backend = Literal["processes", "ray"]
+"""Where calls run: processes of this machine, or whatever machines Ray has."""
 
 
 def evaluator(
@@ -52,7 +33,7 @@ def evaluator(
     *,
     workers: int,
     time_limit: float | None,
-    backend: Literal["processes", "ray"],
+    backend: Backend,
 ) -> Evaluator:
     """Return the way that the arguments ask for; see `graphtide.molecules.optimization.Oracle`.
 
@@ -64,8 +45,7 @@ def evaluator(
         raise InputError(f"{workers} workers; at least 1 was expected")
     if time_limit is not None and not time_limit > 0:
         raise InputError(f"a limit of {time_limit} seconds a molecule; more than 0 was expected")
-    if backend not in ("processes", "ray"):
-        raise InputError(f"backend '{backend}' is not known: processes and ray are")
+    check_backend(backend)
     if workers == 1 and time_limit is None and backend == "processes":
         return _Here(objective, width)
     try:
@@ -74,34 +54,21 @@ def evaluator(
         raise InputError(
             f"the objective '{objective.name}' cannot be sent to another process: {error}"
         ) from None
-    way = _Processes if backend == "processes" else _Ray
+    way = _Processes if backend == "processes" else RayEvaluator
     return way(objective, width, workers, time_limit)
 
 
-class Refused(Exception):
-    """A molecule has no value; the message is the whole reason, as it was told before."""
+def check_backend(name: str) -> Backend:
+    """Return the backend of that name.
 
-
-def judged(objective: Objective, smiles: Sequence[str], width: int) -> list[Outcome]:
-    """Return the outcome of each molecule; where the objective raises, one by one."""
-    try:
-        values = np.asarray(objective(smiles), dtype=np.float64).reshape(len(smiles), -1)
-    except (Exception, SystemExit) as error:  # whatever a user's function does is an outcome
-        if len(smiles) > 1:
-            return [one for text in smiles for one in judged(objective, [text], width)]
-        if isinstance(error, Refused):
-            return [_failed(str(error), width)]
-        return [_failed(f"{type(error).__name__}: {_one_line(error)}", width)]
-    if values.shape[1] != width:
-        return [_failed(f"{values.shape[1]} values where {width} were expected", width)] * len(
-            smiles
-        )
-    return [
-        Outcome(tuple(map(float, row)))
-        if np.isfinite(row).all()
-        else _failed("the objective returned NaN or infinity", width)
-        for row in values
-    ]
+    Raises:
+        InputError: there is no such backend, or Ray is not installed.
+    """
+    if name not in get_args(Backend):
+        raise InputError(f"backend '{name}' is not known: processes and ray are")
+    if name == "ray":
+        ray_package()
+    return cast("Backend", name)
 
 
 class _Here:
@@ -198,7 +165,7 @@ class _Processes:
             elif worker.task is not None and self._late(worker):
                 text = worker.task
                 self._remove(worker)
-                yield text, _failed(f"it took more than {self._limit:g} s", self._width)
+                yield text, failed(f"it took more than {self._limit:g} s", self._width)
 
     def _patience(self) -> float | None:
         began = [worker.began for worker in self._workers if worker.task is not None]
@@ -216,7 +183,7 @@ class _Processes:
                 f"a process for the objective '{self._objective.name}' could not start; a script "
                 "that asks for workers needs `if __name__ == '__main__':` around its work"
             )
-        yield worker.task, _failed("its process died", self._width)
+        yield worker.task, failed("its process died", self._width)
 
     def _remove(self, worker: _Worker) -> None:
         worker.end()
@@ -233,103 +200,3 @@ def _serve(objective: Objective, width: int, pipe: connection.Connection) -> Non
         except EOFError:
             return
         pipe.send(judged(objective, [text], width)[0])
-
-
-class _Ray:
-    """Evaluates in actors of Ray, on whatever machines it has, each one molecule at a time."""
-
-    def __init__(
-        self, objective: Objective, width: int, workers: int, time_limit: float | None
-    ) -> None:
-        try:
-            self._ray: Any = importlib.import_module("ray")
-        except ModuleNotFoundError:
-            raise InputError(
-                "the package ray is not installed; `pip install graphtide[ray]` brings it, and "
-                "the backend 'processes' needs nothing"
-            ) from None
-        self._objective = objective
-        self._width = width
-        self._count = workers
-        self._limit = time_limit
-        self._idle: list[Any] = []
-
-    def evaluate(self, smiles: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
-        ray = self._ray
-        if not ray.is_initialized():
-            ray.init(num_cpus=self._count, include_dashboard=False, log_to_driver=False)
-        judge = ray.remote(num_cpus=1)(_Judge)
-        waiting, running = deque(smiles), dict[Any, tuple[Any, str | None, float]]()
-        open_tasks = len(waiting)
-        try:
-            while open_tasks:
-                while len(self._idle) + len(running) < min(self._count, open_tasks):
-                    actor = judge.remote(self._objective, self._width)
-                    running[actor.ready.remote()] = actor, None, 0.0
-                while self._idle and waiting:
-                    actor, text = self._idle.pop(), waiting.popleft()
-                    running[actor.judge.remote(text)] = actor, text, time.monotonic()
-                for text, outcome in self._news(running):
-                    open_tasks -= 1
-                    yield text, outcome
-        except BaseException:
-            self.close()  # an interruption leaves no actor with half a task
-            raise
-
-    def close(self) -> None:
-        self._idle = []
-        if self._ray.is_initialized():
-            self._ray.shutdown()
-
-    def _news(
-        self, running: dict[Any, tuple[Any, str | None, float]]
-    ) -> Iterator[tuple[str, Outcome]]:
-        """Wait for the first news, and yield what it is about."""
-        ray, limit = self._ray, self._limit
-        began = [since for _, text, since in running.values() if text is not None]
-        patience = None
-        if limit is not None and began:
-            patience = max(0.0, min(began) + limit - time.monotonic())
-        for reference in ray.wait(list(running), num_returns=1, timeout=patience)[0]:
-            actor, text, _ = running.pop(reference)
-            try:
-                outcome = ray.get(reference)
-            except ray.exceptions.RayError as error:
-                if text is None:
-                    raise InputError(
-                        f"an actor for the objective '{self._objective.name}' could not start: "
-                        f"{_one_line(error)}"
-                    ) from None
-                yield text, _failed("its process died", self._width)
-                continue
-            self._idle.append(actor)
-            if text is not None:
-                yield text, outcome
-        for reference, (actor, text, since) in list(running.items()):
-            if limit is not None and text is not None and time.monotonic() - since >= limit:
-                ray.kill(actor)
-                del running[reference]
-                yield text, _failed(f"it took more than {limit:g} s", self._width)
-
-
-class _Judge:
-    """What an actor of Ray holds."""
-
-    def __init__(self, objective: Objective, width: int) -> None:
-        self._objective = objective
-        self._width = width
-
-    def ready(self) -> None:
-        """Answer once the objective is there."""
-
-    def judge(self, text: str) -> Outcome:
-        """Return the outcome of one molecule."""
-        return judged(self._objective, [text], self._width)[0]
-
-
-def _failed(reason: str, width: int) -> Outcome:
-    return Outcome((float("nan"),) * width, reason)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or "no message"

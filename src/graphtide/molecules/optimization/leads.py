@@ -21,8 +21,10 @@ import numpy as np
 
 from graphtide.molecules.objectives import Filters, Objective, Pareto
 from graphtide.molecules.optimization.choosing import MethodChoice
-from graphtide.molecules.optimization.evaluation import Refused
+from graphtide.molecules.optimization.evaluation import Backend
+from graphtide.molecules.optimization.judging import Refused
 from graphtide.molecules.optimization.method import Method
+from graphtide.molecules.optimization.on_ray import started_ray
 from graphtide.molecules.optimization.oracle import Evaluation, Oracle
 from graphtide.molecules.optimization.told import RidgeSurrogate, fragment_counts
 
@@ -114,6 +116,7 @@ def optimize_leads(
     plan: LeadPlan,
     *,
     workers: int = 1,
+    backend: Backend = "processes",
     progress: Callable[[float, str], None] | None = None,
 ) -> list[LeadHistory]:
     """Improve leads, each on its own.
@@ -121,7 +124,8 @@ def optimize_leads(
     Args:
         leads: canonical SMILES, each once.
         plan: how.
-        workers: processes.
+        workers: leads that are worked on at a time.
+        backend: processes of this machine, or Ray; other machines must see the folder of the logs.
         progress: told the share done.
 
     Returns:
@@ -133,12 +137,12 @@ def optimize_leads(
     if plan.logs is None:
         with tempfile.TemporaryDirectory() as folder:
             kept = replace(plan, logs=Path(folder))
-            return optimize_leads(leads, kept, workers=workers, progress=progress)
+            return optimize_leads(leads, kept, workers=workers, backend=backend, progress=progress)
     values = _first_calls(leads, plan)
     weights = _prior(leads, values)
     tasks = [_Task(k, lead, plan, weights) for k, lead in enumerate(leads)]
     histories: dict[int, LeadHistory] = {}
-    for place, history in _each(tasks, workers):
+    for place, history in _each(tasks, workers, backend):
         histories[place] = history
         if progress is not None:
             done = len(histories)
@@ -193,7 +197,12 @@ def _prior(leads: Sequence[str], values: np.ndarray) -> np.ndarray | None:
     return surrogate.weights
 
 
-def _each(tasks: Sequence[_Task], workers: int) -> Iterator[tuple[int, LeadHistory]]:
+def _each(
+    tasks: Sequence[_Task], workers: int, backend: Backend
+) -> Iterator[tuple[int, LeadHistory]]:
+    if backend == "ray":
+        yield from _with_ray(tasks, workers)
+        return
     if workers <= 1 or len(tasks) < 2:
         objective = _through(tasks[0].plan)
         try:
@@ -211,6 +220,18 @@ def _each(tasks: Sequence[_Task], workers: int) -> Iterator[tuple[int, LeadHisto
                 yield open_.pop(done), done.result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _with_ray(tasks: Sequence[_Task], workers: int) -> Iterator[tuple[int, LeadHistory]]:
+    ray = started_ray(workers)
+    alone = ray.remote(num_cpus=1)(_alone)
+    try:
+        open_ = {alone.remote(task): task.place for task in tasks}
+        while open_:
+            for done in ray.wait(list(open_), num_returns=1)[0]:
+                yield open_.pop(done), ray.get(done)
+    finally:
+        ray.shutdown()  # an interruption leaves no lead at work
 
 
 def _alone(task: _Task) -> LeadHistory:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 
@@ -27,7 +27,8 @@ from graphtide.files import read_text
 from graphtide.molecules.chemistry import canonical_smiles
 from graphtide.molecules.objectives.base import Objective
 from graphtide.molecules.objectives.combinations import Pareto
-from graphtide.molecules.optimization.evaluation import Evaluator, Outcome, evaluator
+from graphtide.molecules.optimization.evaluation import Backend, evaluator
+from graphtide.molecules.optimization.judging import Evaluator, Outcome
 
 __all__ = ["Evaluation", "Oracle", "area_under_top"]
 
@@ -91,7 +92,7 @@ class Oracle:
         workers: int = 1,
         log: str | Path | None = None,
         time_limit: float | None = None,
-        backend: Literal["processes", "ray"] = "processes",
+        backend: Backend = "processes",
     ) -> None:
         if budget < 1:
             raise InputError(f"a budget of {budget} calls; at least 1 was expected")

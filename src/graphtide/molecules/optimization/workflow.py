@@ -20,6 +20,7 @@ from graphtide.molecules.objectives import (
     parse_objective,
 )
 from graphtide.molecules.optimization.choosing import MethodChoice
+from graphtide.molecules.optimization.evaluation import Backend
 from graphtide.molecules.optimization.leads import (
     LeadHistory,
     LeadPlan,
@@ -49,7 +50,8 @@ class OptimizationPlan:
         budget: calls in all.
         each: whether each lead is improved within its own neighbourhood.
         seed: of all randomness.
-        workers: processes.
+        workers: calls, or leads, at a time.
+        backend: where they run.
         time_limit: seconds a molecule may take; None for any time.
     """
 
@@ -60,6 +62,7 @@ class OptimizationPlan:
     each: bool
     seed: int = 0
     workers: int = 1
+    backend: Backend = "processes"
     time_limit: float | None = None
 
     @property
@@ -173,7 +176,9 @@ def _improve_each(
         plan.limit,
         run.path / "leads",
     )
-    histories = optimize_leads(leads.smiles, own, workers=plan.workers, progress=progress)
+    histories = optimize_leads(
+        leads.smiles, own, workers=plan.workers, backend=plan.backend, progress=progress
+    )
     write_text(run.path / "calls.csv", joined_log(histories, plan.names))
     return [one for history in histories for one in history.evaluations], histories
 
@@ -194,6 +199,7 @@ def _improve_together(
         plan.objective,
         plan.budget,
         workers=plan.workers,
+        backend=plan.backend,
         log=run.path / "calls.csv",
         time_limit=plan.limit,
     ) as oracle:
