@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from graphtide.molecules.prediction.inputs import Inputs
 
@@ -88,7 +89,7 @@ class Trees:
 
 
 def grow(kind: TreeKind, inputs: Inputs, values: np.ndarray, *, seed: int = 0) -> Trees:
-    """Grow trees on all descriptors.
+    """Grow trees on all descriptors; of a forest on as many threads as PyTorch is allowed.
 
     Args:
         kind: boosting, forest or extra_trees.
@@ -119,7 +120,9 @@ def grow(kind: TreeKind, inputs: Inputs, values: np.ndarray, *, seed: int = 0) -
     share = 1.0 / 3.0
     # Where there are too many, each tree draws its own.
     drawn = {"bootstrap": True, "max_samples": _ROWS} if len(values) > _ROWS else {}
-    forest = maker(100, max_features=share, random_state=seed, **drawn).fit(table, values)
+    threads = torch.get_num_threads()
+    forest = maker(100, max_features=share, n_jobs=threads, random_state=seed, **drawn)
+    forest.fit(table, values)
     grown = [tree.tree_ for tree in forest.estimators_]
     return _joined(grown, weight=1.0 / len(grown), offset=0.0)
 
