@@ -186,11 +186,7 @@ def qm9_properties() -> list[str]:
 
 def constrained() -> list[str]:
     """Return the gains of constrained optimisation beside two peers' published ones."""
-    return [line for name in ("constrained", "constrained_150") for line in _gains(results(name))]
-
-
-def _gains(found: dict[str, Any]) -> list[str]:
-    """Return the gains with one budget of calls, a line for each table."""
+    found = results("constrained")
     bounds = ("0", "0.2", "0.4", "0.6")
     tables: dict[str, list[dict[str, float]]] = {}
     for name, figures in found.items():
@@ -207,9 +203,10 @@ def _gains(found: dict[str, Any]) -> list[str]:
         leads = min(one["leads"] for one in rows)
         improved = min(one["success_percent"] for one in rows)
         calls = max(one["calls_a_lead"] for one in rows)
+        part = "" if leads == 800 else f"{leads:g} of "
         lines.append(
-            f"Penalised logP (normalised) of {leads:g} of the 800 leads, at most {table}: mean "
-            f"gain {gains} at similarity {' / '.join(bounds)}, at least {improved:.0f} % of them "
+            f"Penalised logP (normalised) of {part}the 800 leads, at most {table}: mean gain "
+            f"{gains} at similarity {' / '.join(bounds)}, at least {improved:.0f} % of them "
             f"improved, at most {calls:.0f} calls a lead; published: MoFlow {peers['MoFlow']}, "
             f"GraphAF {peers['GraphAF']} (`constrained.py`)."
         )
