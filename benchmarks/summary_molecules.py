@@ -126,14 +126,14 @@ def _areas(found: dict[str, Any], budget: int) -> list[str]:
         return []
     ours, theirs = (sum(areas) for areas in means.values())
     number = len(means["genetic"])
-    seeds = str(min(runs)) if len(runs) == 1 else f"{min(runs)} to {max(runs)}"
+    seeds = f"{min(runs)} to {max(runs)} seeds" if max(runs) > 1 else "1 seed"
     published = (
         "; published sums over all 23 tasks: Mol GA 15.7, Genetic GFN 16.2, GenMol 18.4"
         if budget == 10_000
         else ""
     )
     return [
-        f"Goal-directed tasks ({number} of the 20 that need RDKit alone, seeds: {seeds}, "
+        f"Goal-directed tasks ({number} of the 20 that need RDKit alone, {seeds} each, "
         f"{budget:,} calls): the area under the top-10 curve is {ours / number:.3f} on the mean, "
         f"mol-ga's is {theirs / number:.3f}, {ours / theirs:.2f} times "
         f"(`goal_directed.py`{published})."

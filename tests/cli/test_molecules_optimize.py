@@ -171,7 +171,10 @@ def test_near_a_lead_the_reason_of_a_failure_is_the_function_s_own(
         "molecules", "optimize", *arguments, "--budget", "3", "--out", "r", "--json"
     )
     assert code == 0
-    assert all(reason.startswith("ValueError") for reason in json.loads(out)["failures"])
+    found = json.loads(out)
+    assert found["failed_calls"] == 3
+    assert found["failures"]
+    assert all(reason.startswith("ValueError") for reason in found["failures"])
 
 
 @pytest.mark.parametrize(

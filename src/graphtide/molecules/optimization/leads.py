@@ -12,10 +12,12 @@ import csv
 import io
 import multiprocessing
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -225,9 +227,12 @@ def _each(
 def _with_ray(tasks: Sequence[_Task], workers: int) -> Iterator[tuple[int, LeadHistory]]:
     ray = started_ray(workers)
     alone = ray.remote(num_cpus=1)(_alone)
+    waiting, open_ = deque(tasks), dict[Any, int]()
     try:
-        open_ = {alone.remote(task): task.place for task in tasks}
-        while open_:
+        while waiting or open_:
+            while waiting and len(open_) < workers:
+                task = waiting.popleft()
+                open_[alone.remote(task)] = task.place
             for done in ray.wait(list(open_), num_returns=1)[0]:
                 yield open_.pop(done), ray.get(done)
     finally:

@@ -76,8 +76,8 @@ class PropertyModel:
         held_out: predictions of the training molecules by who has not seen them, (M, T), NaN where
             a molecule was not held out or has no label.
         labels: their values, (M, T).
-        counting: how much each training molecule counts in intervals, (M,): alike, or each group
-            of molecules alike.
+        held_out_weights: how much each training molecule counts in intervals, (M,): alike, or each
+            group of molecules alike.
         scores: target to member (and "model") to the held-out error: root mean square error.
     """
 
@@ -90,7 +90,7 @@ class PropertyModel:
     names: tuple[str, ...]
     held_out: np.ndarray
     labels: np.ndarray
-    counting: np.ndarray
+    held_out_weights: np.ndarray
     scores: Mapping[str, Mapping[str, float]]
 
     @staticmethod
@@ -147,7 +147,7 @@ class PropertyModel:
         classes = np.array([bool(np.isin(c[np.isfinite(c)], (0, 1)).all()) for c in table.T])
         chosen = np.arange(len(made)) if groups is None else np.asarray(groups)
         folds = fold_numbers(np.unique(chosen, return_inverse=True)[1], FOLDS, seed)
-        counting = group_weights(chosen)
+        weight_of = group_weights(chosen)
         plan = _plan(inputs, folds, len(targets), minutes, epochs, seed, checkpoints)
         members, held = fit_members(
             inputs,
@@ -179,10 +179,10 @@ class PropertyModel:
             weights[k], scores[name] = _weighed(told, wanted, usable)
             joined[rows, k] = _bounded(told[:, usable] @ weights[k, usable], bool(classes[k]))
             signs = _signs(told, weights[k], held.deviations[rows, k], distances[rows])
-            spreads.append(Spread.fit(wanted - joined[rows, k], signs, counting[rows]))
+            spreads.append(Spread.fit(wanted - joined[rows, k], signs, weight_of[rows]))
         return PropertyModel(
             tuple(targets), classes, members, weights, tuple(spreads), domain, inputs.names,
-            joined, table, counting, scores,
+            joined, table, weight_of, scores,
         )  # fmt: skip
 
     def chosen(self, target: str) -> dict[str, float]:
@@ -243,7 +243,7 @@ class PropertyModel:
                     self.held_out[rows, k],
                     self.labels[rows, k],
                     level,
-                    self.counting[rows],
+                    self.held_out_weights[rows],
                 )
         return values, widths, lower, upper, distances
 

@@ -32,7 +32,7 @@ def save_property_model(run: Run, model: PropertyModel) -> None:
         "weights": model.weights,
         "held_out": model.held_out,
         "labels": model.labels,
-        "counting": model.counting,
+        "held_out_weights": model.held_out_weights,
     }
     members = model.members
     tensors |= _prefixed("domain", model.domain.tensors())
@@ -94,7 +94,7 @@ def load_property_model(run: Run | str | Path) -> PropertyModel:
                 f"{opened.path}: the installed RDKit has no descriptor '{unknown[0]}'; the model "
                 "was made with another version, learn it again"
             )
-        if found["members"] != list(MEMBERS):
+        if found["members"] != list(MEMBERS) or "held_out_weights" not in tensors:
             raise InputError(f"{opened.path} is of another version of graphtide; learn it again")
         return _model(tensors, found, targets, names)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -149,7 +149,7 @@ def _model(
         names,
         tensors["held_out"],
         tensors["labels"],
-        tensors["counting"],
+        tensors["held_out_weights"],
         cast("Mapping[str, Mapping[str, float]]", found["scores"]),
     )
 
