@@ -109,6 +109,21 @@ def test_names_in_any_script_reach_the_picture():
     assert "Łódź 北京 Ψ" in svg_of(figure)
 
 
+@pytest.mark.parametrize("name", ["measured log solubility in mols per litre " * 2, "logS_" * 16])
+def test_labels_that_quote_a_long_name_stay_within_the_picture(name):
+    figure, (axis,) = canvas(width=8.0, height=3.0)
+    axis.plot([0, 1], [0, 1])
+    axis.set_xlabel(f"measured {name}, measured {name}")
+    axis.set_ylabel(f"error of {name}")
+    svg_of(figure)
+    figure.draw_without_rendering()
+    for part in (axis.xaxis, axis.yaxis):
+        box = part.label.get_window_extent()
+        assert min(box.x0, box.y0) >= 0
+        assert (box.max <= figure.bbox.max).all()
+    assert axis.get_position().height > 0.4
+
+
 def test_colours_follow_the_states():
     graph = Graph.from_source("path:3")
     values = np.array([[0.0, 1.0, 2.0], [2.0, 1.0, np.nan]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 import warnings
 from collections.abc import Sequence
 from typing import Any, cast
@@ -22,6 +23,9 @@ MODEL = "#0b6e99"
 BASELINE = "#b4622d"
 """Colour of plain methods."""
 
+_FEWEST_LETTERS = 12
+_LETTER = 0.6
+_OVERHANG = 1.1
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "graphtide",
@@ -62,7 +66,8 @@ def tidy(axis: Axes) -> None:
 
 
 def svg_of(figure: Canvas) -> str:
-    """Return inline SVG that scales with the page, without a date."""
+    """Return inline SVG that scales with the page, without a date; long labels are folded."""
+    _fold_labels(figure)
     stream = io.StringIO()
     # Matplotlib measures with its own font although the browser will choose one: that a script is
     # missing from it says nothing about the page.
@@ -73,6 +78,19 @@ def svg_of(figure: Canvas) -> str:
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(stream, format="svg", metadata={"Date": None}, transparent=True)
     return _inline(stream.getvalue())
+
+
+def _fold_labels(figure: Canvas) -> None:
+    """Break labels that are longer than their axis, such as those that quote a table's column."""
+    size = figure.get_size_inches()
+    for axis in figure.axes:
+        sides = axis.get_position().size * size
+        for part, inches in zip((axis.xaxis, axis.yaxis), sides, strict=True):
+            text = part.label.get_text()
+            points = 72 * max(part.label.get_window_extent().size) / figure.dpi
+            if points > _OVERHANG * 72 * inches and "$" not in text:
+                letters = int(72 * inches / (_LETTER * float(part.label.get_fontsize())))
+                part.label.set_text(textwrap.fill(text, max(letters, _FEWEST_LETTERS)))
 
 
 def formula(lines: Sequence[str]) -> str:
