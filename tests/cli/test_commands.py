@@ -9,8 +9,11 @@ import sys
 
 import numpy as np
 import pytest
+import typer
+from rich.text import Text
 
 from graphtide.cli.console import show_metrics
+from graphtide.cli.main import app
 from graphtide.trajectory import Trajectory
 
 GRAPH = "grid:6:6"
@@ -142,6 +145,24 @@ def test_untidy_files_just_work(call, simulated, tmp_path):
 
 def test_the_doctor_finds_the_machine_in_health(call):
     assert figures(call("doctor", "--json"))["healthy"] is True
+
+
+def test_no_help_loses_words_in_brackets_as_markup():
+    def every(command):
+        yield command
+        for name in getattr(command, "commands", {}):
+            yield from every(command.commands[name])
+
+    texts = [
+        text
+        for command in every(typer.main.get_command(app))
+        for text in [command.help, *(getattr(option, "help", None) for option in command.params)]
+        if text
+    ]
+    assert len(texts) > 200
+    for text in texts:
+        shown = Text.from_markup(text).plain
+        assert shown == text.replace("\\[", "["), text
 
 
 def test_brackets_in_figures_are_no_markup(capsys):

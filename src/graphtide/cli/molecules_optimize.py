@@ -70,7 +70,8 @@ def optimize(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Calls, or leads, at a time.")] = 1,
     backend: Annotated[
-        str, typer.Option(help="Where they run: processes, or ray (pip install 'graphtide[ray]').")
+        str,
+        typer.Option(help=r"Where they run: processes, or ray (pip install 'graphtide\[ray]')."),
     ] = "processes",
     seed: SeedOption = 0,
     json: JsonOption = False,
