@@ -17,8 +17,10 @@ demo: $(VENV)/.installed
 test: lint
 	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist loadfile $(PYTEST)
 
-test-slow: $(VENV)/.installed
-	$(RUN) pytest -m "slow or browser" $(PYTEST)
+# Tests of pages need Chromium on the path besides; they are skipped where it is missing.
+test-slow: $(VENV)/.installed-dev
+	$(INSTALL) --editable '.[browser,bench,symbolic,ray]'
+	OMP_NUM_THREADS=1 $(RUN) pytest -m "slow or browser or peer" $(PYTEST)
 
 lint: $(VENV)/.installed-dev
 	$(RUN) ruff check .
