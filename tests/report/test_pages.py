@@ -16,6 +16,7 @@ from graphtide.report import write_report
 from graphtide.report.figures import canvas, formula, svg_of
 from graphtide.report.mechanisms_equation import law_picture
 from graphtide.report.network import moving_network, positions
+from graphtide.report.provenance import provenance
 from graphtide.run import Run
 from graphtide.trajectory import Trajectory
 
@@ -128,6 +129,19 @@ def test_layout_is_the_same_for_the_same_graph():
     np.testing.assert_array_equal(positions(graph), positions(Graph.from_source("karate")))
     assert positions(graph).min() >= 0
     assert positions(graph).max() <= 1
+
+
+def test_the_foot_of_a_page_reads_as_words(tmp_path):
+    asked = {
+        "target": ["logS", "pKa"], "minimum": {"qed": 0.3}, "keep": None, "pains": False,
+        "starts": [], "seed": 0, "nested": [[1, True]],
+    }  # fmt: skip
+    run = Run.create(tmp_path / "run", kind="molecules optimize", configuration=asked)
+    told = provenance(run)
+    assert {name: told[name] for name in asked} == {
+        "target": "logS, pKa", "minimum": "qed 0.3", "keep": "none", "pains": "no",
+        "starts": "none", "seed": "0", "nested": "1, yes",
+    }  # fmt: skip
 
 
 def test_kind_without_a_page_is_refused(tmp_path):

@@ -14,9 +14,20 @@ def provenance(run: Run) -> dict[str, str]:
     packages = config.get("packages", {})
     return {
         "run": run.kind,
-        **{name.replace("_", " "): str(value) for name, value in run.configuration.items()},
+        **{name.replace("_", " "): _words(value) for name, value in run.configuration.items()},
         "graphtide": str(config.get("graphtide")),
         "Python": str(config.get("python")),
-        "packages": ", ".join(f"{name} {version}" for name, version in packages.items()),
+        "packages": _words(packages),
         "created": str(config.get("created")),
     }
+
+
+def _words(value: object) -> str:
+    """Return a value of a configuration as a reader would write it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        value = [f"{name} {_words(one)}" for name, one in value.items()]
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_words, value)) or "none"
+    return "none" if value is None or value == "" else str(value)
