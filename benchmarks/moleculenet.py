@@ -148,8 +148,11 @@ def summarised(entries: dict[str, dict[str, Any]]) -> list[str]:
             for threads in sorted({one.get("threads", 1) for one in found} - {1}):
                 own_time = [one["seconds"] for one in found if one.get("threads") == threads]
                 seconds += f", {np.mean(own_time):.0f} s on {threads} threads"
+            seeds, spread = "1 seed", ""
+            if len(found) > 1:
+                seeds, spread = f"{len(found)} seeds", f" +- {own.std():.3f}"
             lines.append(
-                f"{name} {split} ({len(found)} seeds): {key} {own.mean():.3f} +- {own.std():.3f}; "
+                f"{name} {split} ({seeds}): {key} {own.mean():.3f}{spread}; "
                 f"best baseline {best} {beside[best]:.3f} "
                 f"({100 * (own.mean() / beside[best] - 1):+.1f} %); 90 % intervals cover "
                 f"{100 * cover:.1f} %; {seconds}"

@@ -126,7 +126,10 @@ def _areas(found: dict[str, Any], budget: int) -> list[str]:
         return []
     ours, theirs = (sum(areas) for areas in means.values())
     number = len(means["genetic"])
-    seeds = f"{min(runs)} to {max(runs)} seeds" if max(runs) > 1 else "1 seed"
+    least, most = min(runs), max(runs)
+    seeds = (
+        "1 seed" if most == 1 else f"{most} seeds" if least == most else f"{least} to {most} seeds"
+    )
     published = (
         "; published sums over all 23 tasks: Mol GA 15.7, Genetic GFN 16.2, GenMol 18.4"
         if budget == 10_000
