@@ -103,6 +103,15 @@ def test_early_stopping_keeps_the_best_weights():
     assert result.best_score == min(line.score for line in result.history)
 
 
+def test_the_last_weights_stay_where_the_best_are_not_wanted():
+    model = line_model()
+    result = follow(
+        model, epochs=20, keep_best=False, score=lambda: abs(float(model.weight.detach()) - 1.0)
+    )
+    assert result.best_epoch < 5
+    assert float(model.weight.detach()) == pytest.approx(3.0 * (1.0 - 0.8**20))
+
+
 def test_torch_random_numbers_of_the_caller_are_left_alone():
     model, state = line_model(), torch.get_rng_state()
     follow(model, epochs=2)

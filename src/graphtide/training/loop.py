@@ -107,6 +107,7 @@ def train(
     clip: float | None = None,
     score: Callable[[], float] | None = None,
     score_every: int = 1,
+    keep_best: bool = True,
     patience: int | None = None,
     seconds: float | None = None,
     checkpoint: Checkpoint | None = None,
@@ -115,7 +116,7 @@ def train(
     devices: int = 1,
     accelerator: str = "auto",
 ) -> Training:
-    """Train a model and leave its best weights in it.
+    """Train a model and leave its best weights in it, or its last.
 
     All randomness is the epochs' generators (from the seed and the epoch's number) and torch's own
     (seeded here, put back afterwards), so that equal calls give equal weights.
@@ -131,6 +132,8 @@ def train(
         score: held-out score of the model as it stands, lower is better, called without gradient;
             None scores by the mean loss.
         score_every: epochs from one score to the next (the last one is always scored).
+        keep_best: leave the weights of the best score; False leaves the last, where a schedule's
+            end is what is wanted.
         patience: scores without improvement after which it stops; None never stops early.
         seconds: time of training after which no epoch is begun; such a training depends on the
             machine's speed.
@@ -149,8 +152,8 @@ def train(
     if clip is not None and not clip > 0:
         raise InputError(f"clip must be positive; it is {clip:g}")
     loop = _Loop(
-        model, batches, loss, optimiser, epochs, schedule, clip, score, score_every, patience,
-        seconds, checkpoint, progress, seed,
+        model, batches, loss, optimiser, epochs, schedule, clip, score, score_every, keep_best,
+        patience, seconds, checkpoint, progress, seed,
     )  # fmt: skip
     return loop.run(devices, accelerator)
 
@@ -183,6 +186,7 @@ class _Loop(Generic[Batch]):
     clip: float | None
     score: Callable[[], float] | None
     score_every: int
+    keep_best: bool
     patience: int | None
     limit: float | None
     checkpoint: Checkpoint | None
@@ -284,7 +288,8 @@ class _Loop(Generic[Batch]):
         if scored:
             state.stale += 1
             if score < state.best_score:
-                state.best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+                if self.keep_best:
+                    state.best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
                 state.best_epoch, state.best_score, state.stale = state.epoch, score, 0
         state.epoch, state.batch, state.losses = state.epoch + 1, 0, []
         state.done = last or (self.patience is not None and state.stale >= self.patience)

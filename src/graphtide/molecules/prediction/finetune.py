@@ -237,9 +237,7 @@ def fine_tune(
             steps * plan.epochs, warmup=min(steps, steps * plan.epochs // 10), last=0.02
         ),
         clip=1.0,
-        # Only the end is looked at: the schedule's end is what is wanted, no early epoch.
-        score=lambda: 0.0,
-        score_every=plan.epochs,
+        keep_best=False,
         checkpoint=None if checkpoint is None else Checkpoint(checkpoint),
         progress=progress,
         seed=plan.seed,
