@@ -24,8 +24,11 @@ BASELINE = "#b4622d"
 """Colour of plain methods."""
 
 _FEWEST_LETTERS = 12
+"""Of a line of a folded label."""
 _LETTER = 0.6
+"""Width of a letter, in sizes of the font."""
 _OVERHANG = 1.1
+"""Lengths of its axis from which on a label is folded."""
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "graphtide",
@@ -67,7 +70,6 @@ def tidy(axis: Axes) -> None:
 
 def svg_of(figure: Canvas) -> str:
     """Return inline SVG that scales with the page, without a date; long labels are folded."""
-    _fold_labels(figure)
     stream = io.StringIO()
     # Matplotlib measures with its own font although the browser will choose one: that a script is
     # missing from it says nothing about the page.
@@ -76,6 +78,7 @@ def svg_of(figure: Canvas) -> str:
         warnings.catch_warnings(),
     ):
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        _fold_labels(figure)
         figure.savefig(stream, format="svg", metadata={"Date": None}, transparent=True)
     return _inline(stream.getvalue())
 
