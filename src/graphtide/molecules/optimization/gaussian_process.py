@@ -19,6 +19,7 @@ import numpy as np
 from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator, rdMolDescriptors
 from scipy.linalg import cho_solve, solve_triangular
+from threadpoolctl import ThreadpoolController
 
 __all__ = ["Features", "GaussianProcessSurrogate", "features_of"]
 
@@ -33,6 +34,9 @@ _SHARES = (0.95, 0.75, 0.5, 0.25)
 _LENGTHS = (2.0, 5.0)
 _NOISES = (1e-4, 1e-2, 1e-1)
 _SUBSET = 160
+# Matrices of some hundred rows gain nothing from more threads, and where other work has the
+# processors, threads that wait for one another take many times as long.
+_LIBRARIES = ThreadpoolController()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,6 +92,7 @@ class GaussianProcessSurrogate:
         random: draws the molecules that the kernel's numbers are chosen on.
     """
 
+    @_LIBRARIES.wrap(limits=1, user_api="blas")
     def __init__(self, known: Features, values: np.ndarray, random: np.random.Generator) -> None:
         self._known = known
         self._middle = known.descriptors.mean(axis=0)
@@ -110,6 +115,7 @@ class GaussianProcessSurrogate:
         self._factor = np.linalg.cholesky(covariance)
         self._weights = cho_solve((self._factor, True), y, check_finite=False)
 
+    @_LIBRARIES.wrap(limits=1, user_api="blas")
     def predict(self, new: Features) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of each of m molecules, (m,) and (m,)."""
         cross = _kernel(
